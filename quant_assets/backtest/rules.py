@@ -1,0 +1,52 @@
+"""Which names are bought at which close: the user's rule and the two it is compared with.
+
+How a purchase ends is `default_trade.py`'s business. A rule maps candidates to the decisions among them, each from the rows of one
+session alone: no rule sees a later one.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quant_assets.backtest.default_trade import complete_bars
+
+
+def candidates(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame) -> pl.DataFrame:
+    """Names that can be decided on at each close: a complete bar as traded, a score, and an ATR to put a stop with.
+
+    Parameters
+    ----------
+    prices : table `prices`. scores : ticker, session, score. atr : ticker, session, atr_14 (raw USD). One row a name and session each.
+
+    Returns
+    -------
+    session, ticker, score, atr_14, n_tradable, sorted by (session, ticker). `n_tradable` counts the names that were a candidate at this
+    close or before: a name that misses a day keeps its share of the portfolio free, so positions are never larger than they should be.
+    """
+    rows = (
+        prices.filter(complete_bars())
+        .select("session", "ticker")
+        .join(scores.select("session", "ticker", pl.col("score").fill_nan(None)).drop_nulls(), on=["session", "ticker"])
+        .join(atr.select("session", "ticker", pl.col("atr_14").fill_nan(None)).drop_nulls(), on=["session", "ticker"])
+        .sort("session", "ticker")
+    )
+    seen = rows.select("session", pl.col("ticker").is_first_distinct().cum_sum().cast(pl.Int64).alias("n_tradable"))
+    return rows.join(seen.group_by("session").max(), on="session", maintain_order="left")
+
+
+def threshold_rule(among: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    """The user's rule: score above the threshold, not equal to it."""
+    return among.filter(pl.col("score") > threshold)
+
+
+def top_fifth_rule(among: pl.DataFrame) -> pl.DataFrame:
+    """The fixed, untuned rule: each session's floor(n / 5) highest scores of its n candidates, at least one; ties go by ticker."""
+    ranked = among.sort(["session", "score", "ticker"], descending=[False, True, False])
+    place = pl.int_range(pl.len()).over("session")
+    places = (pl.len() // 5).clip(lower_bound=1).over("session")
+    return ranked.filter(place < places)
+
+
+def buy_and_hold_rule(among: pl.DataFrame) -> pl.DataFrame:
+    """Every candidate of the first session that has one; names that become tradable later are not added."""
+    return among.filter(pl.col("session") == pl.col("session").min())

@@ -1,0 +1,107 @@
+"""`quant-assets doctor`: what is installed, what is stored, what is missing, each with what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import typer
+from rich.table import Table
+
+from quant_assets.calendars import Window
+from quant_assets.cli.app import app, print_json, screen
+from quant_assets.cli.options import Json, ProfileName, settings_for
+from quant_assets.errors import QuantAssetsError
+from quant_assets.settings import Settings
+from quant_assets.workspace import Workspace
+
+PACKAGES = ("dagster", "polars", "duckdb", "xgboost", "mlflow", "great-expectations", "TA-Lib", "polars-talib")
+VENDOR_KEYS = (
+    "ANTHROPIC_API_KEY",
+    "ALPHA_VANTAGE_KEY",
+    "FRED_API_KEY",
+    "NEWS_API_KEY",
+    "ALPACA_API_KEY",
+    "ALPACA_SECRET_KEY",
+    "FINNHUB_API_KEY",
+    "MASSIVE_API_KEY",
+    "TIINGO_API_KEY",
+)
+FREE_GB = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`state` is ok, note (nothing to do) or fault (exit 1)."""
+
+    name: str
+    state: Literal["ok", "note", "fault"]
+    detail: str
+
+
+@app.command()
+def doctor(profile: ProfileName = None, as_json: Json = False) -> None:
+    """Check the installation, the stores and the settings; never shows a key."""
+    settings = settings_for(profile)
+    findings = [*_installation(), *_folders(settings), *_stores(settings), *_keys()]
+    if as_json:
+        print_json({"items": [asdict(finding) for finding in findings]})
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for title in ("", "Check", "Found"):
+            table.add_column(title, overflow="fold")
+        for finding in findings:
+            table.add_row(finding.state, finding.name, finding.detail)
+        screen.print(table)
+    raise typer.Exit(1 if any(finding.state == "fault" for finding in findings) else 0)
+
+
+def _installation() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    supported = (3, 11) <= sys.version_info[:2] < (3, 14)
+    yield Finding("python", "ok" if supported else "fault", version if supported else f"{version}; 3.11 to 3.13 are supported")
+    for package in PACKAGES:
+        try:
+            yield Finding(package, "ok", importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(package, "fault", "not installed; run `make install`")
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    for folder in (settings.paths.data, settings.paths.outputs, settings.paths.mlflow, settings.paths.logs):
+        path = settings.path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+            yield Finding(f"folder {folder}", "ok", str(path))
+        except OSError as error:
+            yield Finding(f"folder {folder}", "fault", f"{path} cannot be written ({error.strerror}); make it writable or set paths")
+    free = shutil.disk_usage(settings.home).free / 1e9
+    yield Finding("disk", "ok" if free > FREE_GB else "fault", f"{free:.0f} GB free (at least {FREE_GB})")
+
+
+def _stores(settings: Settings) -> Iterator[Finding]:
+    try:
+        work = Workspace.open(settings)
+        yield Finding("universe", "ok", f"{len(work.universe.tickers)} names in {work.universe.file}")
+        tables = work.lake.tables()
+        stored = [f"{table} {work.lake.scan(table, window=_always(work)).collect().height:,}" for table in tables]
+        yield Finding("lake", "ok" if tables else "note", ", ".join(stored) or "empty; `quant-assets run` fills it")
+    except QuantAssetsError as error:
+        yield Finding("lake", "fault", str(error))
+
+
+def _always(work: Workspace) -> Window:
+    return Window(work.settings.grids.history_start, work.after_as_of)
+
+
+def _keys() -> Iterator[Finding]:
+    for name in VENDOR_KEYS:
+        yield Finding(name, "note", "set" if os.environ.get(name) else "not configured")

@@ -1,0 +1,36 @@
+"""The Dagster instance of a home: the same one from the command line and from the UI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from quant_assets.errors import LakeError
+from quant_assets.settings import Settings
+
+STORAGE_VARIABLE = "QUANT_ASSETS_DAGSTER_STORAGE"
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Points this process (and its children) at the home's Dagster storage and returns the folder of its `dagster.yaml`.
+
+    Raises
+    ------
+    LakeError : the storage folder cannot be made.
+    """
+    storage = settings.dagster_storage
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(f"{storage} cannot be written ({error.strerror})", remedy="make the folder writable or set paths.data") from None
+    home = settings.home if (settings.home / "dagster.yaml").is_file() else storage
+    os.environ[STORAGE_VARIABLE] = str(storage)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    dagster_home(settings)
+    return dg.DagsterInstance.get()

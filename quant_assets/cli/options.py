@@ -1,0 +1,55 @@
+"""Options that several verbs share, and how they are read."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from quant_assets.calendars import Window, session_on_or_after, session_on_or_before
+from quant_assets.errors import BadArgument
+from quant_assets.settings import Settings
+from quant_assets.universe import Universe
+
+Tickers = Annotated[str | None, typer.Option("--tickers", metavar="A,B", help="Only these names.")]
+AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The session to decide for; default: the last known one.")]
+ProfileName = Annotated[str | None, typer.Option("--profile", metavar="offline|live", help="Where data come from.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Start = Annotated[str | None, typer.Option("--start", metavar="DATE", help="First day; snaps to the next session.")]
+End = Annotated[str | None, typer.Option("--end", metavar="DATE", help="Last day; snaps to the session before.")]
+
+
+def settings_for(profile: str | None) -> Settings:
+    """Raises BadArgument on an unknown profile or a bad settings file."""
+    return Settings.load(**({"profile": profile} if profile else {}))
+
+
+def date_from(text: str | None, option: str) -> dt.date | None:
+    """Raises BadArgument on a date that does not exist."""
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise BadArgument(f"{option} {text!r} is not a date", remedy="write it as YYYY-MM-DD") from None
+
+
+def chosen(universe: Universe, tickers: str | None) -> list[str]:
+    """The named tickers, or the whole universe. Raises BadArgument on an unknown one."""
+    return universe.select([name for name in tickers.split(",") if name.strip()]) if tickers else universe.tickers
+
+
+def sessions_between(start: str | None, end: str | None, within: Window) -> Window:
+    """The window of the options, snapped inwards to sessions.
+
+    Raises
+    ------
+    BadArgument : it holds no session, or lies outside `within`.
+    """
+    first = session_on_or_after(date_from(start, "--start") or within.start)
+    last = session_on_or_before(date_from(end, "--end") or within.last_day)
+    if last < first or last < within.start or first >= within.end:
+        shown = f"{start or within.start}..{end or within.last_day}"
+        raise BadArgument(f"no session of the record lies in {shown}", remedy=f"the record covers {within}")
+    return Window(first, last + dt.timedelta(days=1))

@@ -1,0 +1,176 @@
+"""`quant-assets run`: one night, from prices to the ranked report, and what is printed of it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from quant_assets.calendars import day_window
+from quant_assets.cli.app import app, aside, print_json, screen
+from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
+from quant_assets.logs import log_to
+from quant_assets.planning import PHASES, Phase, Rectangle
+from quant_assets.reporting import wording
+from quant_assets.validation.skill import Skill
+from quant_assets.workspace import Workspace
+
+EXIT_CODES = {"done": 0, "failed": 1, "partial": 3}
+PHASE_TITLES = {
+    "indices": "index prices",
+    "prices": "prices, through the gate",
+    "features": "features and labels",
+    "train": "pooled model, one a quarter",
+    "predict": "out-of-sample scores",
+    "backtest": "each name's account",
+    "portfolio": "portfolio account",
+    "decide": "signals and verdicts",
+    "report": "report",
+}
+
+
+@app.command()
+def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None, as_json: Json = False) -> None:
+    """Bring everything up to the night and print the ranked names.
+
+    --tickers narrows the decisions and what is printed; history, models and records are always kept for the whole universe.
+    """
+    warnings.filterwarnings("ignore")  # third parties' deprecations: ours are errors in the tests
+    settings = settings_for(profile)
+    work = Workspace.open(settings, as_of=date_from(as_of, "--as-of"))
+    names = chosen(work.universe, tickers)
+    aside.print(f"Night of {work.as_of:%A %d %B %Y}, profile {settings.profile}, {len(work.universe.tickers)} names")
+    # Dagster, MLflow and the model libraries take seconds to import: after the arguments have proved sensible
+    from quant_assets.cli.instance import open_instance
+    from quant_assets.definitions import build_defs
+    from quant_assets.defs.nightly import one_at_a_time, run_night
+    from quant_assets.steps.reports import report_files
+
+    with one_at_a_time(work):
+        log_to(settings.path(settings.paths.logs))
+        for leftover in work.lake.sweep():
+            aside.print(f"cleared {leftover.name} in {leftover.parent.name}, left by a run that was killed")
+        progress = Progress()
+        with open_instance(settings) as instance:
+            outcome = run_night(build_defs(settings), instance, work, decide=names, progress=progress)
+        progress.end()
+    csv, html = report_files(work)
+    errors: list[dict[str, str | None]] = [{"ticker": ticker, "message": reason} for ticker, reason in outcome.failed.items()]
+    if outcome.stopped:
+        errors.append({"ticker": None, "message": outcome.stopped})
+    if as_json:
+        shown = _signals(work, names) if not outcome.stopped else []
+        files = (None, None) if outcome.stopped else (csv, html)
+        report = dict(zip(("csv", "html"), files, strict=True))
+        print_json(
+            {
+                "as_of": work.as_of,
+                "profile": settings.profile,
+                "status": outcome.status,
+                "signals": shown,
+                "report": report,
+                "errors": errors,
+            }
+        )
+    elif not outcome.stopped:
+        _print_night(work, names)
+        screen.print(f"\nReport  {html}\nTable   {csv}", soft_wrap=True)
+        screen.print("Next    quant-assets report    open the page")
+        screen.print("        quant-assets backtest  the accounts that traded these scores")
+        screen.print("        make ui                where every number came from")
+    for error in errors:
+        aside.print(f"{error['ticker'] or 'the night'}: {error['message']}", markup=False)
+    raise typer.Exit(EXIT_CODES[outcome.status])
+
+
+class Progress:
+    """One line a phase on stderr: what it will do, and how long it took."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+
+    def __call__(self, phase: Phase, todo: Sequence[Rectangle]) -> None:
+        self.end()
+        place = f"[{[known.name for known in PHASES].index(phase.name) + 1}/{len(PHASES)}]"
+        title = PHASE_TITLES[phase.name]
+        if not todo:
+            aside.print(f"{place} {title}: up to date", markup=False)
+            return
+        windows = sorted({window for rectangle in todo for window in rectangle.windows})
+        span = windows[0] if len(windows) == 1 else f"{windows[0]}..{windows[-1]}"
+        n_names = len({ticker for rectangle in todo for ticker in rectangle.tickers})
+        who = f", {n_names} name{'s' if n_names != 1 else ''}" if n_names else ""
+        aside.print(f"{place} {title}: {span}{who} ...", end="", markup=False)
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        if self._began is not None:
+            aside.print(f" {time.monotonic() - self._began:.1f} s")
+            self._began = None
+
+
+def _signals(work: Workspace, names: Sequence[str]) -> list[dict[str, Any]]:
+    fields = (
+        "ticker",
+        "rank",
+        "signal",
+        "score",
+        "base_rate",
+        "ci_low",
+        "ci_high",
+        "iv_risk",
+        "top_option",
+        "verdict",
+        "confidence",
+        "status",
+        "reason",
+    )
+    rows = work.lake.scan("daily_report", keys=names, window=day_window(work.as_of)).collect()
+    return rows.sort("rank", "ticker", nulls_last=True).select(fields).to_dicts()
+
+
+def _print_night(work: Workspace, names: Sequence[str]) -> None:
+    from quant_assets.steps.models import record_of
+
+    skill = record_of(work)
+    screen.print()
+    screen.print(_record(skill), soft_wrap=True, markup=False)
+    for finding in wording.skill_findings(skill):
+        screen.print(finding, soft_wrap=True, markup=False)
+    screen.print()
+    rows = _signals(work, names)
+    screen.print(_night_table([row for row in rows if row["score"] is not None]))
+    for row in rows:
+        if row["score"] is None:
+            screen.print(f"      {row['ticker']}  no score: {row['reason'] or row['status']}", soft_wrap=True, markup=False)
+
+
+def _record(skill: Skill) -> str:
+    if skill.auc is None:
+        return "Out-of-sample record: no score has a known label yet."
+    auc = f"AUC {wording.number(skill.auc)} (95 %: {wording.interval(skill.auc_low, skill.auc_high)})"
+    ic = f"rank IC {wording.number(skill.rank_ic)} (95 %: {wording.interval(skill.rank_ic_low, skill.rank_ic_high)})"
+    return f"Out-of-sample record: {auc}, {ic}, {skill.n_rows:,} scores, {skill.n_names} names, {skill.first} to {skill.last}."
+
+
+def _night_table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("Rank", "Ticker", "Signal", "Score", "- base", "95 % CI", "Verdict", "Confidence"):
+        numeric = title in ("Rank", "Score", "- base")
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            str(row["rank"]),
+            row["ticker"],
+            row["signal"],
+            wording.number(row["score"]),
+            wording.signed(row["score"] - row["base_rate"]),
+            f"{row['ci_low']:.3f}-{row['ci_high']:.3f}" if row["ci_low"] is not None else "n/a",
+            row["verdict"],
+            row["confidence"],
+        )
+    return table

@@ -1,0 +1,60 @@
+"""`quant-assets universe`: the names of the pipeline."""
+
+from __future__ import annotations
+
+import typer
+from rich.table import Table
+
+from quant_assets.calendars import session_on_or_after
+from quant_assets.cli.app import app, print_json, screen
+from quant_assets.cli.options import Json, ProfileName, settings_for
+from quant_assets.errors import BadArgument
+from quant_assets.settings import Settings
+from quant_assets.universe import Listing, Universe
+
+group = typer.Typer(help="List, add and remove the names of the pipeline.", no_args_is_help=True)
+app.add_typer(group, name="universe")
+
+
+@group.command("list")
+def list_names(profile: ProfileName = None, as_json: Json = False) -> None:
+    """List the names, who delivers them and since when."""
+    universe = Universe.read(settings_for(profile).universe_file)
+    if as_json:
+        items = [{"ticker": known.ticker, "source": known.source, "listed": known.listed} for known in universe.listings]
+        print_json({"items": items})
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("Ticker", "Source", "First session"):
+        table.add_column(title)
+    for known in universe.listings:
+        table.add_row(known.ticker, known.source, str(known.listed))
+    screen.print(table)
+    screen.print(f"{len(universe.listings)} names in {universe.file}", soft_wrap=True)
+
+
+@group.command()
+def add(ticker: str, profile: ProfileName = None) -> None:
+    """Add a name that a source of the profile offers; the next run fills its history."""
+    settings = settings_for(profile)
+    universe = Universe.read(settings.universe_file).add(_offered(settings, ticker.upper()))
+    screen.print(f"added {ticker.upper()} to {universe.file}; `quant-assets run` fills its history", soft_wrap=True)
+
+
+@group.command()
+def remove(ticker: str, profile: ProfileName = None) -> None:
+    """Remove a name; what is stored of it stays."""
+    universe = Universe.read(settings_for(profile).universe_file).remove(ticker)
+    screen.print(f"removed {ticker.upper()} from {universe.file}; its stored rows stay", soft_wrap=True)
+
+
+def _offered(settings: Settings, ticker: str) -> Listing:
+    from quant_assets.sources import sources
+
+    offers = [(source.name, source.offers()) for source in sources(settings.profile, "prices")]
+    for name, offered in offers:
+        if ticker in offered:
+            listed = session_on_or_after(max(offered[ticker].start, settings.grids.history_start))
+            return Listing(ticker, name, listed)
+    known = sorted({each for _, offered in offers for each in offered})
+    raise BadArgument(f"no source of profile {settings.profile!r} has {ticker}", remedy=f"choose from {', '.join(known)}")

@@ -1,0 +1,31 @@
+"""The only entry point of the Dagster side, named in `workspace.yaml`."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from quant_assets.defs.assets.decisions import decision_assets
+from quant_assets.defs.assets.history import history_assets
+from quant_assets.defs.assets.models import model_assets
+from quant_assets.defs.jobs import phase_jobs
+from quant_assets.defs.partitions import grids
+from quant_assets.defs.resources import Night
+from quant_assets.settings import Settings
+from quant_assets.workspace import Workspace
+
+
+def build_defs(settings: Settings | None = None) -> dg.Definitions:
+    """All assets, jobs and resources for these settings; those of the home when None."""
+    settings = settings or Settings.load()
+    layout = grids(Workspace.open(settings))
+    return dg.Definitions(
+        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout)],
+        jobs=phase_jobs(),
+        resources={"night": Night.of(settings)},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_defs()

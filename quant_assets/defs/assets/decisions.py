@@ -1,0 +1,68 @@
+"""Assets of one session: the signal, the verdict in words, the ranked report."""
+
+import dagster as dg
+
+from quant_assets.defs.materialise import Events, emit
+from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, SINGLE_RUN, Grids, asked, in_time, same_ticker
+from quant_assets.defs.resources import Night
+from quant_assets.steps import decisions, reports
+from quant_assets.steps.result import StepResult
+
+
+def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
+    @dg.asset(
+        partitions_def=grids.decision,
+        backfill_policy=SINGLE_RUN,
+        deps=[
+            dg.AssetDep("oos_predictions", partition_mapping=same_ticker()),
+            dg.AssetDep("features", partition_mapping=same_ticker()),
+            dg.AssetDep("prices", partition_mapping=same_ticker()),
+        ],
+        group_name="decisions",
+        kinds={"polars", "parquet"},
+        output_required=False,
+    )
+    def signal(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """The decision at one close: score, interval, band, and the versions of the model and features it was read from."""
+        work = night.workspace(context)
+        tickers, windows = asked(context, work.universe)
+        result = decisions.decide(work, tickers, windows, run_id=context.run_id)
+        yield from emit(context, result, table="signal", windows=windows)
+
+    @dg.asset(
+        partitions_def=grids.decision,
+        backfill_policy=SINGLE_RUN,
+        deps=[dg.AssetDep(signal, partition_mapping=same_ticker())],
+        group_name="decisions",
+        kinds={"python", "parquet"},
+        output_required=False,
+    )
+    def trade_synthesis(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """The verdict on a signal in words, by fixed rules: every figure in the text stands in the tables."""
+        work = night.workspace(context)
+        tickers, windows = asked(context, work.universe)
+        result = decisions.synthesise(work, tickers, windows, run_id=context.run_id)
+        yield from emit(context, result, table="trade_synthesis", windows=windows)
+
+    @dg.asset(
+        partitions_def=grids.session,
+        backfill_policy=SINGLE_RUN,
+        deps=[
+            dg.AssetDep(trade_synthesis, partition_mapping=ACROSS_TICKERS),
+            dg.AssetDep("portfolio_backtest", partition_mapping=in_time()),
+            dg.AssetDep("backtest", partition_mapping=EVERYTHING),
+        ],
+        group_name="decisions",
+        kinds={"polars", "html"},
+        output_required=False,
+    )
+    def daily_report(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """All names of the session ranked by score, with the model's out-of-sample record, as a table, a CSV file and a page."""
+        work = night.workspace(context)
+        _, windows = asked(context, work.universe)
+        result = decisions.rank_session(work, windows)
+        files = [reports.write_report(at) for at in decisions.nights(work, windows)]
+        figures = {**result.figures, "files": [path.name for pair in files for path in pair]}
+        yield from emit(context, StepResult(result.rows, figures), table="daily_report", windows=windows)
+
+    return [signal, trade_synthesis, daily_report]

@@ -1,0 +1,78 @@
+"""Assets of the history grid (ticker x year): index prices, prices, features, labels."""
+
+import dagster as dg
+
+from quant_assets.defs.materialise import Events, check_specs, emit
+from quant_assets.defs.partitions import ACROSS_TICKERS, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
+from quant_assets.defs.resources import Night
+from quant_assets.defs.vendor_types import check_vendor_frames
+from quant_assets.steps import history
+
+
+def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
+    @dg.asset(
+        partitions_def=grids.year,
+        backfill_policy=SINGLE_RUN,
+        group_name="sources",
+        kinds={"python", "parquet"},
+        check_specs=check_specs("index_prices", "suite"),
+        output_required=False,
+    )
+    def index_prices(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """Daily bars of the S&P 500 and the Nasdaq Composite: what a name's beta is measured against."""
+        work = night.workspace(context)
+        _, windows = asked(context, work.universe)
+        result = history.fetch_index_prices(work, windows)
+        yield from emit(context, result, table="index_prices", windows=windows)
+
+    @dg.asset(
+        partitions_def=grids.history,
+        backfill_policy=SINGLE_RUN,
+        group_name="sources",
+        kinds={"pandas", "polars", "parquet"},
+        check_specs=check_specs("prices", "gate", "sources_agree", "suite"),
+        output_required=False,
+    )
+    def prices(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """Daily bars as traded, with splits and dividends, behind the quality gate: rows that break a rule go to quarantine."""
+        work = night.workspace(context)
+        tickers, windows = asked(context, work.universe)
+        raw = history.fetch_raw_prices(work, tickers, windows)
+        check_vendor_frames(raw)
+        result = history.store_prices(work, tickers, windows, raw, run_id=context.run_id)
+        yield from emit(context, result, table="prices", windows=windows)
+
+    @dg.asset(
+        partitions_def=grids.history,
+        backfill_policy=MULTI_RUN,
+        deps=[
+            dg.AssetDep(prices, partition_mapping=same_ticker(start_offset=-1)),
+            dg.AssetDep(index_prices, partition_mapping=ACROSS_TICKERS),
+        ],
+        group_name="features",
+        kinds={"polars", "parquet"},
+        output_required=False,
+    )
+    def features(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """What is known about a name at each close: returns, trend, momentum, volatility, volume and beta, one column a feature."""
+        work = night.workspace(context)
+        tickers, windows = asked(context, work.universe)
+        result = history.build_features(work, tickers, windows, run_id=context.run_id)
+        yield from emit(context, result, table="features", windows=windows)
+
+    @dg.asset(
+        partitions_def=grids.history,
+        backfill_policy=MULTI_RUN,
+        deps=[dg.AssetDep(prices, partition_mapping=same_ticker(end_offset=1))],
+        group_name="labels",
+        kinds={"polars", "parquet"},
+        output_required=False,
+    )
+    def labels(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """Whether the close three sessions later was higher, and by how much; null until that session has closed."""
+        work = night.workspace(context)
+        tickers, windows = asked(context, work.universe)
+        result = history.build_labels(work, tickers, windows, run_id=context.run_id)
+        yield from emit(context, result, table="labels", windows=windows)
+
+    return [index_prices, prices, features, labels]

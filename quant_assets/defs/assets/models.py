@@ -1,0 +1,86 @@
+"""Assets that learn and are judged: the pooled model, its out-of-sample scores, the accounts that trade them."""
+
+import dagster as dg
+
+from quant_assets.defs import pictures
+from quant_assets.defs.materialise import Events, emit
+from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
+from quant_assets.defs.resources import Night
+from quant_assets.steps import backtests, models
+
+EARLIER_QUARTERS = -400
+"""Far enough back to reach the first quarter of any grid: an account carries its past with it."""
+
+
+def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
+    @dg.asset(
+        partitions_def=grids.quarter,
+        backfill_policy=SINGLE_RUN,
+        deps=[dg.AssetDep("features", partition_mapping=EVERYTHING), dg.AssetDep("labels", partition_mapping=EVERYTHING)],
+        group_name="models",
+        kinds={"xgboost", "mlflow"},
+        output_required=False,
+    )
+    def pooled_model(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """Gradient-boosted trees over all names, trained at each quarter's first day on labels that had ended before it."""
+        work = night.workspace(context)
+        _, windows = asked(context, work.universe)
+        result = models.train_pooled_models(work, windows)
+        picture = pictures.importances(result.figures["importances"])
+        yield from emit(context, result, table="model_runs", windows=windows, picture=picture)
+
+    @dg.asset(
+        partitions_def=grids.training,
+        backfill_policy=MULTI_RUN,
+        deps=[
+            dg.AssetDep(pooled_model, partition_mapping=ACROSS_TICKERS),
+            dg.AssetDep("features", partition_mapping=same_ticker()),
+        ],
+        group_name="models",
+        kinds={"xgboost", "parquet"},
+        output_required=False,
+    )
+    def oos_predictions(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """Scores of each quarter by the model that was trained before it: the honest record that backtests and reports read."""
+        work = night.workspace(context)
+        tickers, windows = asked(context, work.universe)
+        result = models.score_quarters(work, tickers, windows, run_id=context.run_id)
+        picture = pictures.scores(result.rows)
+        yield from emit(context, result, table="oos_predictions", windows=windows, picture=picture)
+
+    @dg.asset(
+        partitions_def=grids.training,
+        backfill_policy=SINGLE_RUN,
+        deps=[
+            dg.AssetDep(oos_predictions, partition_mapping=same_ticker(start_offset=EARLIER_QUARTERS)),
+            dg.AssetDep("prices", partition_mapping=same_ticker()),
+        ],
+        group_name="backtests",
+        kinds={"polars", "parquet"},
+        output_required=False,
+    )
+    def backtest(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """$10,000 for each name, traded on its out-of-sample scores by the user's rule, beside buy-and-hold. Costs included."""
+        work = night.workspace(context)
+        tickers, windows = asked(context, work.universe)
+        result = backtests.backtest_names(work, tickers, windows, run_id=context.run_id)
+        picture = pictures.equity(result.rows)
+        yield from emit(context, result, table="equity", windows=windows, picture=picture)
+
+    @dg.asset(
+        partitions_def=grids.quarter,
+        backfill_policy=SINGLE_RUN,
+        deps=[dg.AssetDep(oos_predictions, partition_mapping=ACROSS_TICKERS), dg.AssetDep("prices", partition_mapping=EVERYTHING)],
+        group_name="backtests",
+        kinds={"polars", "parquet"},
+        output_required=False,
+    )
+    def portfolio_backtest(context: dg.AssetExecutionContext, night: Night) -> Events:
+        """One $10,000 over all names by the user's rule, a fixed untuned rule (each session's top fifth) and buy-and-hold."""
+        work = night.workspace(context)
+        _, windows = asked(context, work.universe)
+        result = backtests.backtest_together(work, windows)
+        picture = pictures.equity(result.rows)
+        yield from emit(context, result, table="equity", windows=windows, picture=picture)
+
+    return [pooled_model, oos_predictions, backtest, portfolio_backtest]

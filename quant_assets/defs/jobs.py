@@ -1,0 +1,33 @@
+"""One job a phase of the night, each on one grid. Their order and what each still has to do is `planning.py`'s business."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from quant_assets.planning import PHASES, Phase
+
+ASSETS = {
+    "indices": ("index_prices",),
+    "prices": ("prices",),
+    "features": ("features", "labels"),
+    "train": ("pooled_model",),
+    "predict": ("oos_predictions",),
+    "backtest": ("backtest",),
+    "portfolio": ("portfolio_backtest",),
+    "decide": ("signal", "trade_synthesis"),
+    "report": ("daily_report",),
+}
+
+
+def job_name(phase: Phase) -> str:
+    """Jobs and assets share one name space in Dagster, and an asset is called backtest."""
+    return f"{phase.name}_phase"
+
+
+def phase_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    """The jobs of the night, in order."""
+    jobs = []
+    for place, phase in enumerate(PHASES, start=1):
+        selection = dg.AssetSelection.assets(*ASSETS[phase.name])
+        jobs.append(dg.define_asset_job(job_name(phase), selection=selection, description=f"Phase {place} of the night: {phase.name}."))
+    return jobs

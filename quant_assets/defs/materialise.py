@@ -1,0 +1,122 @@
+"""From a step's result to Dagster events: metadata worth a look, checks, and partial failure that names its partitions."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from matplotlib.figure import Figure
+
+from quant_assets.calendars import Window
+from quant_assets.quality.findings import Findings
+from quant_assets.schemas import TABLES, Table
+from quant_assets.steps.result import StepResult
+
+Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
+PREVIEW_ROWS = 8
+OFFENDING_ROWS = 50
+
+
+def check_specs(asset: str, *names: str, blocking: Sequence[str] = ()) -> list[dg.AssetCheckSpec]:
+    """The checks a step reports on itself."""
+    told = {
+        "gate": "Rows that break a rule are quarantined and their (ticker, year) is withheld.",
+        "sources_agree": "Names that two sources have: daily total returns within 1 %.",
+        "suite": "The Great Expectations suite of the table.",
+    }
+    return [dg.AssetCheckSpec(name, asset=asset, description=told[name], blocking=name in blocking) for name in names]
+
+
+def emit(
+    context: dg.AssetExecutionContext,
+    result: StepResult,
+    *,
+    table: str,
+    windows: Mapping[str, Window],
+    picture: Figure | None = None,
+) -> Events:
+    """Check results, then one materialisation of all partitions; or, when cells are withheld, of the good ones, and a failure.
+
+    Raises
+    ------
+    Failure : cells were withheld; the good ones are recorded, so that re-executing from failure asks for the bad ones only.
+    """
+    metadata = describe(result, TABLES[table], windows)
+    if picture is not None:
+        metadata["picture"] = dg.MetadataValue.md(_inline(picture))
+    for check in result.checks:
+        yield as_check(check)
+    if not result.withheld:
+        yield dg.MaterializeResult(metadata=metadata)
+        return
+    for key in map(str, context.partition_keys):
+        window, ticker = key.split("|")
+        if (ticker, window) not in result.withheld:
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
+    bad = ", ".join(f"{ticker} {window}" for ticker, window in result.withheld)
+    first = next(iter(result.withheld.values()))
+    raise dg.Failure(
+        f"withheld {bad}: {first}", metadata={f"{t} {w}": reason for (t, w), reason in result.withheld.items()}, allow_retries=False
+    )
+
+
+def describe(result: StepResult, table: Table, windows: Mapping[str, Window]) -> dict[str, Any]:
+    """Rows, window, preview and the step's own figures."""
+    rows = result.rows
+    first, last = (rows.select(pl.col(table.event_time).min(), last=pl.col(table.event_time).max())).row(0)
+    metadata: dict[str, Any] = {
+        "dagster/row_count": rows.height,
+        "window": f"{first} to {last}" if rows.height else f"no rows in {', '.join(windows)}",
+        "preview": dg.MetadataValue.md(markdown(rows.tail(PREVIEW_ROWS))),
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(
+                    column.name,
+                    str(column.dtype),
+                    description=f"{column.meaning} [{column.unit}]",
+                    constraints=dg.TableColumnConstraints(nullable=column.nullable),
+                )
+                for column in table.columns
+            ]
+        ),
+    }
+    return metadata | {name: _metadata(value) for name, value in result.figures.items()}
+
+
+def as_check(check: Findings) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {"offending_rows": check.rows.height}
+    if check.rows.height:
+        metadata["rows"] = dg.MetadataValue.md(markdown(check.rows.head(OFFENDING_ROWS)))
+    # Only the gate withholds rows; what the others find is worth a look, and a warning says so.
+    severity = dg.AssetCheckSeverity.ERROR if check.name == "gate" else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        check_name=check.name, passed=check.passed, severity=severity, description=check.description, metadata=metadata
+    )
+
+
+def markdown(rows: pl.DataFrame) -> str:
+    """The frame as a markdown table, floats to five digits."""
+    layout = pl.Config(
+        tbl_formatting="MARKDOWN",
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_cols=-1,
+        tbl_rows=-1,
+        fmt_str_lengths=120,
+    )
+    with layout:
+        return str(rows.with_columns(pl.selectors.float().round(5)))
+
+
+def _metadata(value: Any) -> Any:
+    return dg.MetadataValue.json(value) if isinstance(value, dict | list) else dg.MetadataValue.null() if value is None else value
+
+
+def _inline(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    return f"![picture](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"

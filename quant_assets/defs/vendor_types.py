@@ -1,0 +1,38 @@
+"""dagster-pandas types of the frames that vendors' packages return: a changed vendor schema fails at the door with the column named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dagster as dg
+import pandas as pd
+from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
+
+BokehStocksFrame = create_dagster_pandas_dataframe_type(
+    name="BokehStocksFrame",
+    description="Daily bars as bokeh_sampledata ships them.",
+    columns=[
+        PandasColumn.string_column("ticker", non_nullable=True),
+        PandasColumn.datetime_column("date", non_nullable=True),
+        *(PandasColumn.float_column(name, min_value=0.0) for name in ("open", "high", "low", "close", "adj_close")),
+        PandasColumn.integer_column("volume", min_value=0),
+    ],
+)
+SkfolioPricesFrame = create_dagster_pandas_dataframe_type(
+    name="SkfolioPricesFrame",
+    description="Adjusted closes as skfolio ships them, one row a ticker and date.",
+    columns=[
+        PandasColumn.string_column("ticker", non_nullable=True),
+        PandasColumn.datetime_column("date", non_nullable=True),
+        PandasColumn.float_column("adj_close", min_value=0.0),
+    ],
+)
+VENDOR_TYPES = {"bokeh": BokehStocksFrame, "skfolio": SkfolioPricesFrame}
+
+
+def check_vendor_frames(frames: Mapping[str, pd.DataFrame]) -> None:
+    """Raises Failure naming the vendor and the column that is not what it used to be."""
+    for vendor, frame in frames.items():
+        verdict = dg.check_dagster_type(VENDOR_TYPES[vendor], frame)
+        if not verdict.success:
+            raise dg.Failure(f"{vendor}: {verdict.description}; the vendor's frame has changed, adapt its source", allow_retries=False)

@@ -1,0 +1,41 @@
+"""Every feature by name, the set a model reads, and the hash that names a set. The mathematics lives in the family files.
+
+To add a feature: one function and one entry in a family file; a new family is one more line in FAMILIES.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from quant_assets.errors import BadArgument
+from quant_assets.features import market, momentum, trend, volatility, volume
+from quant_assets.features.feature import USD, Feature
+
+FAMILIES = (momentum, trend, volatility, volume, market)
+CATALOG: dict[str, Feature] = {feature.name: feature for family in FAMILIES for feature in family.FEATURES}
+
+LOOKBACK = max(feature.lookback for feature in CATALOG.values())
+"""Sessions before t that the longest look-back needs; recursive features also read every bar since the ticker's first."""
+
+MODEL_FEATURES = tuple(name for name, feature in CATALOG.items() if feature.unit != USD)
+"""The scale-free features, in catalogue order: what one model can read of a $5 and a $500 share alike."""
+
+
+def select(names: Sequence[str]) -> tuple[Feature, ...]:
+    """The features of these names, in this order.
+
+    Raises
+    ------
+    BadArgument : a name is not in the catalogue.
+    """
+    unknown = [name for name in names if name not in CATALOG]
+    if unknown:
+        raise BadArgument(f"unknown feature {', '.join(unknown)}", remedy=f"choose among {', '.join(CATALOG)}")
+    return tuple(CATALOG[name] for name in names)
+
+
+def feature_set_hash(names: Sequence[str]) -> str:
+    """12 hexadecimal digits that change with the names, their order or the version of any of them."""
+    described = "\n".join(f"{feature.name} {feature.version}" for feature in select(names))
+    return hashlib.sha256(described.encode()).hexdigest()[:12]

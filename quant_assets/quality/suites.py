@@ -1,0 +1,74 @@
+"""Great Expectations suites, in code: what must hold for a whole table. The row-by-row gate is `gate.py`."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+import polars as pl
+from great_expectations.data_context import EphemeralDataContext
+
+from quant_assets.errors import QuantAssetsError
+from quant_assets.schemas import TABLES
+from quant_assets.quality.findings import Findings
+
+POSITIVE = {"prices": ("open", "high", "low", "close"), "index_prices": ("close",)}
+
+
+def expectations(table: str) -> list[gxe.Expectation]:
+    """What must hold for a source table: the declared columns, no nulls where none are allowed, unique keys, positive prices, known_at set."""
+    spec = TABLES[table]
+    required = [column.name for column in spec.columns if not column.nullable]
+    return [
+        gxe.ExpectTableColumnsToMatchSet(column_set=list(spec.schema), exact_match=True),
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=list(spec.key)),
+        *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in required),
+        *(gxe.ExpectColumnValuesToBeBetween(column=name, min_value=0, strict_min=True) for name in POSITIVE[table]),
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="fetched_at", column_B="known_at", or_equal=True),
+    ]
+
+
+def judge_table(table: str, rows: pl.DataFrame) -> list[Findings]:
+    """Runs the table's suite; one finding for the whole suite.
+
+    Raises
+    ------
+    QuantAssetsError : an expectation itself raised: that is our bug or a changed vendor, never a verdict on the data.
+    """
+    if rows.is_empty():
+        return [Findings("suite", False, f"{table}: no rows to judge")]
+    context = _context()
+    name = f"{table}"
+    suite = gx.ExpectationSuite(name=name, expectations=expectations(table))
+    source = context.data_sources.add_or_update_pandas(name)
+    batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
+    # GX takes pandas frames only: this is the one door
+    result = batch.get_batch({"dataframe": rows.to_pandas()}).validate(suite)
+    failed = [_explain(one) for one in result.results if not one.success]
+    told = f"{len(result.results)} expectations hold on {rows.height:,} rows" if not failed else "; ".join(failed)
+    return [Findings("suite", not failed, told)]
+
+
+@cache
+def _context() -> EphemeralDataContext:
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    return context
+
+
+def _explain(one: Any) -> str:
+    raised = next((info for info in _exceptions(one.exception_info) if info.get("raised_exception")), None)
+    kind, settings = one.expectation_config.type, one.expectation_config.kwargs
+    if raised:
+        raise QuantAssetsError(f"expectation {kind} raised: {raised['exception_message']}", remedy="report it, this is not a verdict on the data")
+    column = settings.get("column") or settings.get("column_list") or "table"
+    return f"{kind} fails on {column}: {one.result.get('unexpected_count', '?')} rows, e.g. {one.result.get('partial_unexpected_list', [])[:3]}"
+
+
+def _exceptions(info: Any) -> list[dict[str, Any]]:
+    return [info] if "raised_exception" in info else list(info.values())

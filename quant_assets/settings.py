@@ -1,0 +1,161 @@
+"""Settings: one `quant_assets.toml`, overridden by `QUANT_ASSETS__SECTION__KEY`. Vendor keys never come through here.
+
+Where folders lie is resolved against the *home*: the folder of `quant_assets.toml`, searched from the current one upwards.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from quant_assets.errors import BadArgument
+
+FILE_NAME = "quant_assets.toml"
+HOME_VARIABLE = "QUANT_ASSETS_HOME"
+PREFIX = "QUANT_ASSETS__"
+
+Profile = Literal["offline", "live"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paths(Section):
+    """Folders, relative to the home unless absolute."""
+
+    data: Path = Path("data")
+    outputs: Path = Path("outputs")
+    mlflow: Path = Path("mlflow")
+    logs: Path = Path("logs")
+
+
+class Signal(Section):
+    """Bands of the score and the threshold of the user's own trading rule (probabilities)."""
+
+    strong_bull: float = Field(0.72, ge=0, le=1)
+    bull: float = Field(0.62, ge=0, le=1)
+    bear: float = Field(0.38, ge=0, le=1)
+    strong_bear: float = Field(0.28, ge=0, le=1)
+    score_threshold: float = Field(0.65, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def ordered(self) -> Self:
+        if not self.strong_bull > self.bull > self.bear > self.strong_bear:
+            raise ValueError("bands must fall: strong_bull > bull > bear > strong_bear")
+        return self
+
+
+class Grids(Section):
+    """First day of each partition grid."""
+
+    history_start: dt.date = dt.date(2000, 1, 1)
+    first_cutoff: dt.date = dt.date(2009, 1, 1)
+    first_decision: dt.date = dt.date(2009, 1, 2)
+
+
+class Settings(BaseSettings):
+    """Everything a user may set; `Settings.load()` is the way in."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    profile: Profile = "offline"
+    universe: Path | None = None
+    paths: Paths = Paths()
+    signal: Signal = Signal()
+    grids: Grids = Grids()
+    home: Path = Field(default_factory=Path.cwd, exclude=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = find_home() / FILE_NAME
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Settings:
+        """Settings of the home that holds the current folder.
+
+        Raises
+        ------
+        BadArgument : a key is unknown (the nearest known one is named) or a value is impossible.
+        """
+        unknown = [name for name in os.environ if name.startswith(PREFIX) and _top_level(name) not in cls.model_fields]
+        if unknown:
+            raise _wrong_key(unknown[0], list(cls.model_fields), name=_top_level(unknown[0]))
+        try:
+            return cls(home=find_home(), **overrides)
+        except ValidationError as error:
+            raise _explain(error) from None
+        except ValueError as error:  # the TOML itself does not parse
+            raise BadArgument(f"{find_home() / FILE_NAME} cannot be read: {error}", remedy="correct the file") from None
+
+    def path(self, folder: Path) -> Path:
+        return folder if folder.is_absolute() else self.home / folder
+
+    @property
+    def lake_root(self) -> Path:
+        return self.path(self.paths.data) / "lake"
+
+    @property
+    def dagster_storage(self) -> Path:
+        return self.path(self.paths.data) / "dagster"
+
+    @property
+    def reports(self) -> Path:
+        return self.path(self.paths.outputs) / "signals"
+
+    @property
+    def mlflow_uri(self) -> str:
+        return f"sqlite:///{self.path(self.paths.mlflow) / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> str:
+        return (self.path(self.paths.mlflow) / "artifacts").as_uri()
+
+    @property
+    def universe_file(self) -> Path:
+        packaged = Path(__file__).parent / "universes" / f"{self.profile}.csv"
+        return self.path(self.universe) if self.universe else packaged
+
+
+def find_home() -> Path:
+    """The folder everything is relative to: `QUANT_ASSETS_HOME`, else the nearest one upwards with a `quant_assets.toml`, else here."""
+    named = os.environ.get(HOME_VARIABLE)
+    if named:
+        return Path(named).resolve()
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / FILE_NAME).is_file()), here)
+
+
+def _top_level(variable: str) -> str:
+    return variable.removeprefix(PREFIX).split("__")[0].lower()
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        model = type(model.model_fields[str(part)].default)
+    return [name for name in model.model_fields if name != "home"]
+
+
+def _wrong_key(shown: str, known: list[str], *, name: str) -> BadArgument:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
+    return BadArgument(f"unknown setting {shown!r}", remedy=remedy.rstrip("."))
+
+
+def _explain(error: ValidationError) -> BadArgument:
+    first = error.errors()[0]
+    location = first["loc"]
+    name = ".".join(map(str, location))
+    if first["type"] == "extra_forbidden":
+        return _wrong_key(name, _known_keys(location), name=str(location[-1]))
+    return BadArgument(f"setting {name or 'file'} = {first['input']!r}: {first['msg']}", remedy=f"correct it in {FILE_NAME} or the environment")

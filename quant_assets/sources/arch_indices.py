@@ -1,0 +1,45 @@
+"""Daily S&P 500 and Nasdaq Composite, 1999 to 2018, that ship inside `arch`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from functools import cache
+
+import pandas as pd
+import polars as pl
+from arch.data import nasdaq, sp500
+
+from quant_assets.calendars import Window
+from quant_assets.sources.base import known_at_close
+
+SERIES = ("nasdaq", "sp500")
+
+
+@cache
+def _bars(series: str) -> pd.DataFrame:
+    loaded: pd.DataFrame = {"nasdaq": nasdaq, "sp500": sp500}[series].load()
+    return loaded
+
+
+class ArchIndices:
+    name = "arch"
+    table = "index_prices"
+
+    def offers(self) -> dict[str, Window]:
+        spans = {series: _bars(series).index for series in SERIES}
+        return {series: Window(days[0].date(), days[-1].date() + dt.timedelta(days=1)) for series, days in spans.items()}
+
+    def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
+        inside = [_bars(key).loc[str(window.start) : str(window.last_day)].assign(series=key) for key in sorted(keys)]
+        return pd.concat(inside).rename_axis("date").reset_index()
+
+    def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
+        bars = pl.from_pandas(raw).select(
+            "series",
+            pl.col("Open", "High", "Low", "Close", "Volume").cast(pl.Float64).name.to_lowercase(),
+            session=pl.col("date").dt.date(),
+            source=pl.lit(self.name),
+            fetched_at=pl.lit(fetched_at, dtype=pl.Datetime("us", "UTC")),
+        )
+        return known_at_close(bars)

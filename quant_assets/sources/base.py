@@ -1,0 +1,45 @@
+"""What a data source is: an offer, `fetch` (the vendor's own frame) and `normalise` (a table of `schemas.py`).
+
+Two calls, so that whoever orchestrates can check the vendor's frame between them. Which source wins is `reconcile.py`'s business.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Protocol
+
+import pandas as pd
+import polars as pl
+
+from quant_assets.calendars import Window, session_table
+
+
+class Source(Protocol):
+    """A vendor of one table."""
+
+    name: str
+    table: str
+
+    def offers(self) -> dict[str, Window]:
+        """Keys (tickers or series) it can deliver, each with the dates it covers."""
+        ...
+
+    def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
+        """The vendor's rows for the window, as delivered. Raises SourceError when the vendor does not deliver."""
+        ...
+
+    def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
+        """The same rows as `table` declares them."""
+        ...
+
+
+def known_at_close(frame: pl.DataFrame) -> pl.DataFrame:
+    """Adds `known_at`: a daily bar is public at the close of its session; a date that is no session at that midnight UTC.
+
+    A bar dated outside the exchange's sessions is an error that the quality gate names, so it must survive until there.
+    """
+    span = Window(frame["session"].min(), frame["session"].max() + dt.timedelta(days=1))  # type: ignore[arg-type, operator]
+    closes = session_table(span).select("session", known_at="close_at")
+    midnight = pl.col("session").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return frame.join(closes, on="session", how="left").with_columns(pl.col("known_at").fill_null(midnight))

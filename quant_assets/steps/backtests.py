@@ -1,0 +1,73 @@
+"""Steps that trade the out-of-sample scores: each name's own account, and what needs all names at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from quant_assets.backtest.run import BacktestTables, backtest_portfolio, backtest_tickers
+from quant_assets.calendars import Window
+from quant_assets.lake import coverage
+from quant_assets.models.pooled import MODEL_NAME
+from quant_assets.planning import tradable_tickers
+from quant_assets.schemas import TABLES
+from quant_assets.steps.result import StepResult
+from quant_assets.workspace import Workspace
+
+Windows = Mapping[str, Window]
+
+
+def backtest_names(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
+    """$10,000 for each name by the user's rule and by buy-and-hold, from the first cut-off on; the rows of the windows are stored."""
+    names = [ticker for ticker in tradable_tickers(work) if ticker in tickers]
+    booked = _book(work, names, windows, "ticker", ("threshold", "buy_and_hold"))
+    coverage.record(work.lake, "equity", work.universe, names, windows, until=work.after_as_of, run_id=run_id)
+    return _result(booked, names)
+
+
+def backtest_together(work: Workspace, windows: Windows) -> StepResult:
+    """One $10,000 over all names by each rule, and each name's account by the fixed rule, which ranks all names of a session."""
+    names = [ticker for ticker in tradable_tickers(work) if ticker not in _incomplete(work, windows)]
+    portfolio = _book(work, names, windows, "portfolio", ("threshold", "top_fifth", "buy_and_hold"))
+    ranked = _book(work, names, windows, "ticker", ("top_fifth",))
+    return _result(BacktestTables(pl.concat([portfolio.trades, ranked.trades]), pl.concat([portfolio.equity, ranked.equity])), names)
+
+
+def _book(work: Workspace, names: Sequence[str], windows: Windows, account: str, strategies: Sequence[str]) -> BacktestTables:
+    asked = work.known(Window(min(w.start for w in windows.values()), max(w.end for w in windows.values())))
+    since = Window(work.settings.grids.first_cutoff, asked.end)
+    for table in ("prices", "features", "oos_predictions"):
+        coverage.require_complete(work.lake, table, work.universe, names, since)
+    prices = work.lake.scan("prices", keys=names, window=since).collect()
+    scores = work.lake.scan("oos_predictions", keys=names, window=since, scope={"model": MODEL_NAME}).collect()
+    atr = work.lake.scan("features", keys=names, window=since, columns=["ticker", "session", "atr_14"]).collect()
+    threshold = work.settings.signal.score_threshold
+    if account == "ticker":
+        tables = backtest_tickers(prices, scores, atr, tickers=names, strategies=strategies, as_of=asked.last_day, threshold=threshold)
+    else:
+        tables = backtest_portfolio(prices, scores, atr, as_of=asked.last_day, threshold=threshold)
+    inside = pl.col("session").is_between(asked.start, asked.end, closed="left")
+    booked = BacktestTables(tables.trades.filter(inside), tables.equity.filter(inside))
+    for strategy in strategies:
+        scope = {"account": account, "strategy": strategy}
+        mine = pl.col("strategy") == strategy
+        # a portfolio's equity belongs to PORTFOLIO, its trades to names: both are replaced whole
+        keys = list(names) if account == "ticker" else None
+        work.lake.replace("trades", booked.trades.filter(mine), keys=keys, window=asked, scope=scope)
+        work.lake.replace("equity", booked.equity.filter(mine), keys=keys, window=asked, scope=scope)
+    return booked
+
+
+def _incomplete(work: Workspace, windows: Windows) -> set[str]:
+    """Names with a hole in their scores: they are left out of a session's ranking rather than stopping it."""
+    since = Window(work.settings.grids.first_cutoff, work.known(Window(work.as_of, max(w.end for w in windows.values()))).end)
+    expected = coverage.listed_sessions(work.universe, since)
+    return set(coverage.holes(expected, coverage.stored_sessions(work.lake, "oos_predictions", since, scope={"model": MODEL_NAME}))["key"])
+
+
+def _result(booked: BacktestTables, names: Sequence[str]) -> StepResult:
+    spec = TABLES["equity"]
+    counts = booked.trades.group_by("strategy", "account").len().sort("account", "strategy")
+    closed = {f"{account}/{strategy}": n for strategy, account, n in counts.iter_rows()}
+    return StepResult(booked.equity.sort(spec.sort_order), {"tradable": list(names), "closed_trades": closed})

@@ -1,0 +1,178 @@
+"""Steps of one session: the signal, the verdict in words, and the ranked report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from quant_assets.calendars import Window, day_window
+from quant_assets.decisions.signal import band, ranked
+from quant_assets.decisions.synthesis import write_by_rules
+from quant_assets.errors import BadArgument
+from quant_assets.features.catalog import MODEL_FEATURES
+from quant_assets.lake import coverage
+from quant_assets.models.pooled import MIN_HISTORY_SESSIONS, MODEL_NAME, content_hash, score_interval
+from quant_assets.schemas import TABLES
+from quant_assets.steps.models import record_of, registry, trained_at
+from quant_assets.steps.result import StepResult
+from quant_assets.workspace import Workspace
+
+Windows = Mapping[str, Window]
+SHORT_HISTORY = "too little history"
+NO_OPTIONS = "n/a (no option chain in profile {})"
+
+
+def decide(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
+    """The signal of each session from its out-of-sample score, with the interval of the cut-off's bootstrap members."""
+    parts = []
+    for night in nights(work, windows):
+        session, day = night.as_of, day_window(night.as_of)
+        listed = [ticker for ticker in tickers if night.universe[ticker].listed <= session]
+        for table in ("prices", "features", "oos_predictions"):
+            coverage.require_complete(work.lake, table, work.universe, listed, day)
+        rows = _signals(night, listed, day)
+        work.lake.replace("signal", rows, keys=listed, window=day)
+        parts.append(rows)
+    coverage.record(work.lake, "signal", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
+    decided = pl.concat(parts)
+    return StepResult(decided, {"bands": dict(decided.drop_nulls("signal").group_by("signal").len().sort("signal").iter_rows())})
+
+
+def synthesise(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
+    """The verdict on each signal, by the rules writer."""
+    spec = TABLES["trade_synthesis"]
+    parts = []
+    for night in nights(work, windows):
+        session, day = night.as_of, day_window(night.as_of)
+        listed = [ticker for ticker in tickers if night.universe[ticker].listed <= session]
+        coverage.require_complete(work.lake, "signal", work.universe, listed, day)
+        skill = record_of(night)
+        signals = work.lake.scan("signal", keys=listed, window=day).sort("ticker").collect()
+        written = [write_by_rules(row, skill, threshold=work.settings.signal.score_threshold) for row in signals.iter_rows(named=True)]
+        rows = spec.conform(pl.DataFrame([one.model_dump() | {"risks": list(one.risks)} for one in written], schema=spec.schema))
+        work.lake.replace("trade_synthesis", rows, keys=listed, window=day)
+        parts.append(rows)
+    coverage.record(work.lake, "trade_synthesis", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
+    return StepResult(pl.concat(parts))
+
+
+def rank_session(work: Workspace, windows: Windows) -> StepResult:
+    """All names of each session, ranked by score; a name without a decision is listed with the reason."""
+    spec = TABLES["daily_report"]
+    parts = []
+    for night in nights(work, windows):
+        session, day = night.as_of, day_window(night.as_of)
+        names = pl.DataFrame([(known.ticker, known.listed) for known in work.universe.listings], schema=["ticker", "listed"], orient="row")
+        signals = work.lake.scan("signal", window=day).drop("session").collect()
+        verdicts = work.lake.scan("trade_synthesis", window=day).select("ticker", "verdict", "confidence").collect()
+        joined = names
+        for part in (signals, verdicts, _failures(night)):
+            joined = joined.join(part, on="ticker", how="left")
+        unlisted = pl.col("listed") > session
+        status = pl.when(unlisted).then(pl.lit("not listed yet")).otherwise(pl.col("status").fill_null("failed"))
+        told = pl.coalesce("reason", "failure", pl.lit("no decision was made for this session; run again"))
+        options = pl.lit(NO_OPTIONS.format(work.settings.profile))
+        absent = pl.format("n/a ({})", status)
+        rows = joined.select(
+            "ticker",
+            pl.lit(session).alias("session"),
+            ranked(pl.col("score")).alias("rank"),
+            "signal",
+            "score",
+            "base_rate",
+            "ci_low",
+            "ci_high",
+            options.alias("iv_risk"),
+            options.alias("top_option"),
+            pl.col("verdict").fill_null(absent),
+            pl.col("confidence").fill_null(absent),
+            status.alias("status"),
+            pl.when(unlisted)
+            .then(pl.format("first session {}", "listed"))
+            .when(pl.col("status") == "ok")
+            .then(pl.col("reason"))
+            .otherwise(told)
+            .alias("reason"),
+        ).sort("rank", "ticker", nulls_last=True)
+        rows = spec.conform(rows)
+        work.lake.replace("daily_report", rows, keys=None, window=day)
+        parts.append(rows)
+    report = pl.concat(parts)
+    return StepResult(
+        report, {"ranked": report["rank"].drop_nulls().len(), "statuses": dict(report.group_by("status").len().sort("status").iter_rows())}
+    )
+
+
+def nights(work: Workspace, windows: Windows) -> list[Workspace]:
+    """The workspace as of each session asked for: a decision of an earlier session sees no more than that session did.
+
+    Raises
+    ------
+    BadArgument : a session after `as_of`.
+    """
+    sessions = sorted(window.start for window in windows.values())
+    if sessions[-1] > work.as_of:
+        raise BadArgument(f"session {sessions[-1]} is after {work.as_of}, the last known one", remedy="ask for an earlier session")
+    return [dataclasses.replace(work, as_of=session) for session in sessions]
+
+
+def _signals(night: Workspace, tickers: Sequence[str], day: Window) -> pl.DataFrame:
+    spec = TABLES["signal"]
+    scored = night.lake.scan("oos_predictions", keys=tickers, window=day, scope={"model": MODEL_NAME}).collect()
+    features = night.lake.scan("features", keys=tickers, window=day, columns=["ticker", "session", *MODEL_FEATURES]).collect()
+    closes = night.lake.scan("prices", keys=tickers, window=day).select(
+        "ticker", close=pl.when(pl.col("price_basis") == "raw").then(pl.col("close"))
+    )
+    bars = night.lake.scan("prices", keys=tickers, window=night.history).group_by("ticker").agg(stored=pl.len()).collect()
+    trained = trained_at(night, night.cutoff)
+    with_score = scored.drop_nulls("score").select("ticker")
+    intervals = _intervals(night, trained["model_run_id"], features.join(with_score, on="ticker"))
+    rows = (
+        scored.join(closes.collect(), on="ticker")
+        .join(bars, on="ticker")
+        .join(intervals, on="ticker", how="left")
+        .join(_input_hashes(features), on="ticker")
+    )
+    short = pl.col("score").is_null()
+    reason = pl.format(f"{SHORT_HISTORY}: {{}} sessions stored, {MIN_HISTORY_SESSIONS} are needed", "stored")
+    return spec.conform(
+        rows.select(
+            "ticker",
+            "session",
+            pl.when(short).then(pl.lit(SHORT_HISTORY)).otherwise(pl.lit("ok")).alias("status"),
+            pl.when(short).then(reason).alias("reason"),
+            "score",
+            pl.when(~short).then("base_rate").alias("base_rate"),
+            band(pl.col("score"), night.settings.signal).alias("signal"),
+            "ci_low",
+            "ci_high",
+            "close",
+            "model_run_id",
+            "cutoff",
+            pl.lit(trained["feature_set"]).alias("feature_set"),
+            "inputs_hash",
+        )
+    )
+
+
+def _intervals(night: Workspace, run_id: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """ticker, ci_low, ci_high; null where the cut-off keeps no bootstrap members."""
+    members = registry(night).load(run_id).members
+    empty = pl.lit(None, dtype=pl.Float64)
+    if not members or rows.is_empty():
+        return rows.select("ticker", ci_low=empty, ci_high=empty)
+    limits = score_interval(members, rows, features=MODEL_FEATURES)
+    return rows.select("ticker").with_columns(ci_low=pl.Series(limits[:, 0]), ci_high=pl.Series(limits[:, 1]))
+
+
+def _input_hashes(features: pl.DataFrame) -> pl.DataFrame:
+    hashes = [(ticker, content_hash(row)) for (ticker,), row in features.group_by("ticker", maintain_order=True)]
+    return pl.DataFrame(hashes, schema={"ticker": pl.String, "inputs_hash": pl.String}, orient="row")
+
+
+def _failures(night: Workspace) -> pl.DataFrame:
+    """ticker, failure: the most recent reason that `coverage` gives for a cell that the night needed and did not get."""
+    cells = night.lake.scan("coverage", window=night.history).filter(pl.col("reason").is_not_null()).sort("window_start").collect()
+    return cells.group_by("ticker", maintain_order=True).agg(failure=pl.col("reason").last())

@@ -1,0 +1,179 @@
+"""Steps of the history grid: index prices, prices behind their gate, features, labels."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import polars as pl
+
+from quant_assets.calendars import Window, session_table
+from quant_assets.errors import LakeError
+from quant_assets.features.catalog import CATALOG, MODEL_FEATURES, feature_set_hash
+from quant_assets.features.compute import compute
+from quant_assets.labels.forward_returns import forward_return_labels
+from quant_assets.lake import coverage
+from quant_assets.models.pooled import HORIZON_SESSIONS
+from quant_assets.quality.findings import Findings
+from quant_assets.quality.gate import Verdict, judge_prices
+from quant_assets.quality.suites import judge_table
+from quant_assets.schemas import TABLES
+from quant_assets.sources import source_named, sources
+from quant_assets.sources.reconcile import compare_returns, findings_log
+from quant_assets.steps.result import StepResult
+from quant_assets.universe import Universe
+from quant_assets.workspace import Workspace
+
+Windows = Mapping[str, Window]
+
+
+def span(windows: Windows) -> Window:
+    """The dates from the first window's start to the last one's end."""
+    return Window(min(window.start for window in windows.values()), max(window.end for window in windows.values()))
+
+
+def fetch_index_prices(work: Workspace, windows: Windows) -> StepResult:
+    """Fetches every index series of the profile for the windows and replaces them in the lake."""
+    asked = work.known(span(windows))
+    parts = []
+    for source in sources(work.settings.profile, "index_prices"):
+        parts.append(source.normalise(source.fetch(sorted(source.offers()), asked), fetched_at=work.clock()))
+    table = TABLES["index_prices"]
+    rows = table.conform(pl.concat(parts).select(list(table.schema))).sort(table.sort_order)
+    work.lake.replace("index_prices", rows, keys=None, window=asked)
+    return StepResult(rows, checks=judge_table("index_prices", rows))
+
+
+def fetch_raw_prices(work: Workspace, tickers: Sequence[str], windows: Windows) -> dict[str, pd.DataFrame]:
+    """The vendors' own frames, by source name: that of each ticker's own source, and of any other that has the ticker too."""
+    asked = work.known(span(windows))
+    frames = {}
+    for source in sources(work.settings.profile, "prices"):
+        offered = [ticker for ticker in tickers if ticker in source.offers()]
+        if offered:
+            frames[source.name] = source.fetch(offered, asked)
+    return frames
+
+
+def store_prices(
+    work: Workspace, tickers: Sequence[str], windows: Windows, raw: Mapping[str, pd.DataFrame], *, run_id: str | None
+) -> StepResult:
+    """Normalises, reconciles, judges; stores the good cells and the quarantine, and says which cells are withheld."""
+    asked = work.known(span(windows))
+    fetched_at = work.clock()
+    normalised = {
+        name: source_named(work.settings.profile, "prices", name).normalise(frame, fetched_at=fetched_at) for name, frame in raw.items()
+    }
+    universe = Universe(tuple(work.universe[ticker] for ticker in tickers), work.universe.file)
+    own = [
+        normalised[name].filter(pl.col("ticker").is_in([known.ticker for known in universe.listings if known.source == name]))
+        for name in normalised
+    ]
+    rows = pl.concat([part.select(list(TABLES["prices"].schema)) for part in own])
+    listed = pl.DataFrame([(known.ticker, known.listed) for known in universe.listings], schema=["ticker", "listed"], orient="row")
+    rows = rows.join(listed, on="ticker").filter(pl.col("session") >= pl.col("listed")).drop("listed").sort("ticker", "session")
+    compared = _second_opinions(rows, normalised)
+    verdict = judge_prices(rows, universe, asked, confirmed=compared.filter(~pl.col("finding")).select("ticker", "session"))
+    accepted = TABLES["prices"].conform(verdict.accepted).sort("ticker", "session")
+    scope = {"table": "prices"}
+    work.lake.replace("prices", accepted, keys=tickers, window=asked)
+    work.lake.replace("quarantine", verdict.quarantined, keys=tickers, window=asked, scope=scope)
+    log = pl.concat([_inferred_log(accepted), compared.pipe(findings_log, primary="the universe's source", second="a second source")])
+    work.lake.replace("quality_log", log.select(list(TABLES["quality_log"].schema)), keys=tickers, window=asked, scope=scope)
+    withheld = {(ticker, str(year)): reason for (ticker, year), reason in verdict.withheld.items()}
+    coverage.record(work.lake, "prices", universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
+    figures = {
+        "tickers": len(tickers),
+        "quarantined_rows": verdict.quarantined.height,
+        "inferred_actions": int(accepted["inferred"].sum()),
+        "compared_sessions": compared.height,
+        "disagreements": int(compared["finding"].sum()),
+    }
+    checks = [_gate_check(verdict), _agreement_check(compared), *judge_table("prices", accepted)]
+    return StepResult(accepted, figures, checks, withheld)
+
+
+def build_features(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
+    """Features of the windows; every bar since the listing must be there, since recursive features start at the first one."""
+    asked = work.known(span(windows))
+    needed = Window(work.history.start, asked.end)
+    coverage.require_complete(work.lake, "prices", work.universe, tickers, needed)
+    _require_index(work, needed)
+    prices = work.lake.scan("prices", keys=tickers, window=needed)
+    rows = compute(prices, work.lake.scan("index_prices", window=needed), window=asked)
+    rows = TABLES["features"].conform(rows)
+    work.lake.replace("features", rows, keys=tickers, window=asked)
+    coverage.record(work.lake, "features", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
+    empty = rows.select(pl.col(list(CATALOG)).null_count() / max(rows.height, 1))
+    figures = {
+        "feature_set": feature_set_hash(MODEL_FEATURES),
+        "features": len(CATALOG),
+        "share_null": {name: round(share, 4) for name, share in empty.row(0, named=True).items()} if rows.height else {},
+    }
+    return StepResult(rows, figures)
+
+
+def build_labels(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
+    """Labels of the windows, as known at `as_of`: a label whose end is still to come is null."""
+    asked = work.known(span(windows))
+    ahead = Window(asked.start, min(work.after_as_of, asked.end + dt.timedelta(days=7 + 2 * HORIZON_SESSIONS)))
+    coverage.require_complete(work.lake, "prices", work.universe, tickers, asked)
+    calendar = session_table(Window(asked.start, asked.end + dt.timedelta(days=14 + 2 * HORIZON_SESSIONS)))
+    prices = work.lake.scan("prices", keys=tickers, window=Window(work.history.start, ahead.end))
+    rows = forward_return_labels(prices, calendar, horizon=HORIZON_SESSIONS, as_of=work.as_of, window=asked)
+    rows = TABLES["labels"].conform(rows)
+    work.lake.replace("labels", rows, keys=tickers, window=asked)
+    coverage.record(work.lake, "labels", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
+    known = rows["label"].drop_nulls()
+    figures = {"known_labels": known.len(), "base_rate": float(known.mean()) if known.len() else None}  # type: ignore[arg-type]
+    return StepResult(rows, figures)
+
+
+def _require_index(work: Workspace, window: Window) -> None:
+    expected = coverage.every_session(["sp500"], Window(max(window.start, work.history.start), window.end))
+    missing = coverage.holes(expected, coverage.stored_sessions(work.lake, "index_prices", window))
+    if not missing.is_empty():
+        first, last = missing["session"].min(), missing["session"].max()
+        raise LakeError(
+            f"index_prices: sp500 lacks {missing.height} sessions, {first}..{last}", remedy="materialise index_prices for those years first"
+        )
+
+
+def _second_opinions(rows: pl.DataFrame, normalised: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """`rows` against every other source that has the same names."""
+    compared = []
+    for name, other in normalised.items():
+        mine = rows.filter(pl.col("source") != name)
+        shared = mine.filter(pl.col("ticker").is_in(other["ticker"].unique().implode()))
+        compared.append(compare_returns(shared, other))
+    return pl.concat(compared)
+
+
+def _inferred_log(rows: pl.DataFrame) -> pl.DataFrame:
+    """The inferred corporate actions as rows of `quality_log`."""
+    return rows.filter("inferred").select(
+        pl.lit("prices").alias("table"),
+        "ticker",
+        "session",
+        pl.when(pl.col("split_factor") != 1).then(pl.lit("split_factor")).otherwise(pl.lit("dividend")).alias("field"),
+        pl.lit(None, dtype=pl.Float64).alias("original"),
+        pl.when(pl.col("split_factor") != 1).then("split_factor").otherwise("dividend").alias("repaired"),
+        pl.lit("inferred from the change of adjusted/raw close").alias("method"),
+        pl.format("split factor {}, dividend {} USD", "split_factor", pl.col("dividend").round(6)).alias("evidence"),
+    )
+
+
+def _gate_check(verdict: Verdict) -> Findings:
+    passed = not verdict.withheld
+    told = (
+        "every cell passed" if passed else f"{len(verdict.withheld)} (ticker, year) cells withheld: {next(iter(verdict.withheld.values()))}"
+    )
+    return Findings("gate", passed, told, rows=verdict.quarantined.select("ticker", "session", "field", "value", "reason"))
+
+
+def _agreement_check(compared: pl.DataFrame) -> Findings:
+    bad = compared.filter("finding")
+    names = ", ".join(compared["ticker"].unique().sort()) or "no name"
+    told = f"{names}: {compared.height} sessions in two sources, {bad.height} total returns differ by more than 1 %"
+    return Findings("sources_agree", bad.is_empty(), told, rows=bad)

@@ -1,0 +1,136 @@
+"""Steps that learn and score: the pooled model of each cut-off, and the out-of-sample scores of the quarter after it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from quant_assets.calendars import Window
+from quant_assets.errors import LookbackIncomplete, ModelError
+from quant_assets.features.catalog import MODEL_FEATURES, feature_set_hash
+from quant_assets.lake import coverage
+from quant_assets.models.pooled import MODEL_NAME, TrainedModel, importances, predict, train, training_rows, with_history
+from quant_assets.models.registry import ModelRegistry
+from quant_assets.schemas import TABLES
+from quant_assets.steps.result import StepResult
+from quant_assets.validation.skill import Skill, measure
+from quant_assets.workspace import Workspace
+
+Windows = Mapping[str, Window]
+
+
+def registry(work: Workspace) -> ModelRegistry:
+    return ModelRegistry(work.settings.mlflow_uri, work.settings.mlflow_artifacts)
+
+
+def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
+    """One model a cut-off on all names whose history before it is complete; the night's own cut-off gets bootstrap members and is
+    registered. The figures are those of the last one.
+
+    Raises
+    ------
+    LookbackIncomplete : no name is complete.
+    """
+    last = max(window.start for window in windows.values())
+    learnt = Window(work.history.start, last)
+    features = work.lake.scan("features", window=learnt, columns=["ticker", "session", *MODEL_FEATURES]).collect()
+    labels = work.lake.scan("labels", window=learnt).filter(pl.col("label_end") <= work.as_of).collect()
+    models = registry(work)
+    rows = []
+    figures: dict[str, object] = {}
+    for key, window in windows.items():
+        current = window.start == work.cutoff
+        pool = complete_names(work, Window(work.history.start, window.start))
+        pooled = features.filter(pl.col("ticker").is_in(pool))
+        model = train(training_rows(pooled, labels, window.start), window.start, with_members=current)
+        run_id = models.log(model, partition=key)
+        rows.append(_as_row(model, run_id))
+        work.lake.replace("model_runs", rows[-1], keys=None, window=Window(window.start, window.start + dt.timedelta(days=1)))
+        figures = {"importances": dict(importances(model.booster)), "pool": pool}
+        if current:
+            figures["registered_version"] = models.register(run_id, model)
+    return StepResult(pl.concat(rows), figures)
+
+
+def complete_names(work: Workspace, window: Window) -> list[str]:
+    """Names whose features and labels have no hole in the window; a name that fails today keeps out of today's pool only.
+
+    Raises
+    ------
+    LookbackIncomplete : none is complete.
+    """
+    expected = coverage.listed_sessions(work.universe, window)
+    lacking: set[str] = set()
+    for table in ("features", "labels"):
+        lacking |= set(coverage.holes(expected, coverage.stored_sessions(work.lake, table, window))["key"])
+    pool = [ticker for ticker in expected["key"].unique().sort() if ticker not in lacking]
+    if not pool:
+        missing = dict.fromkeys(sorted(lacking), "features or labels incomplete")
+        raise LookbackIncomplete(f"no name is complete in {window}", remedy="materialise features and labels first", missing=missing)
+    return pool
+
+
+def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
+    """Scores of each quarter by the model of its cut-off. A name without 252 sessions of history gets a row without a score."""
+    models = registry(work)
+    parts = []
+    for window in windows.values():
+        asked = work.known(window)
+        coverage.require_complete(work.lake, "features", work.universe, tickers, Window(work.history.start, asked.end))
+        trained = trained_at(work, window.start)
+        check_feature_set(trained)
+        columns = ["ticker", "session", *MODEL_FEATURES]
+        features = work.lake.scan("features", keys=tickers, window=Window(work.history.start, asked.end), columns=columns).collect()
+        old_enough = with_history(features).filter(pl.col("session") >= asked.start)
+        booster = models.load(trained["model_run_id"]).booster
+        scores = old_enough.select("ticker", "session").with_columns(score=pl.Series(predict(booster, old_enough, features=MODEL_FEATURES)))
+        every = features.filter(pl.col("session") >= asked.start).select("ticker", "session")
+        rows = every.join(scores, on=["ticker", "session"], how="left").with_columns(
+            model=pl.lit(MODEL_NAME),
+            base_rate=pl.lit(trained["base_rate"], dtype=pl.Float64),
+            cutoff=pl.lit(window.start, dtype=pl.Date),
+            model_run_id=pl.lit(trained["model_run_id"]),
+        )
+        rows = TABLES["oos_predictions"].conform(rows.select(list(TABLES["oos_predictions"].schema)))
+        work.lake.replace("oos_predictions", rows, keys=tickers, window=asked, scope={"model": MODEL_NAME})
+        parts.append(rows)
+    coverage.record(work.lake, "oos_predictions", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
+    scored = pl.concat(parts)
+    return StepResult(scored, {"without_score": scored["score"].null_count()})
+
+
+def record_of(work: Workspace) -> Skill:
+    """The out-of-sample record up to `as_of`: every score whose label is known by then."""
+    scores = work.lake.scan("oos_predictions", window=work.out_of_sample, scope={"model": MODEL_NAME})
+    labels = work.lake.scan("labels", window=work.out_of_sample).filter(pl.col("label_end") <= work.as_of)
+    scored = scores.join(labels, on=["ticker", "session"]).select("ticker", "session", "score", "base_rate", "label", "ret").collect()
+    return measure(scored, threshold=work.settings.signal.score_threshold)
+
+
+def trained_at(work: Workspace, cutoff: dt.date) -> dict[str, Any]:
+    """The `model_runs` row of a cut-off. Raises ModelError when there is none."""
+    window = Window(cutoff, cutoff + dt.timedelta(days=1))
+    found = work.lake.scan("model_runs", window=window, scope={"model": MODEL_NAME}).collect()
+    if found.is_empty():
+        raise ModelError(f"no {MODEL_NAME} model for cut-off {cutoff}", remedy="materialise pooled_model for that quarter first")
+    return found.row(0, named=True)
+
+
+def check_feature_set(trained: Mapping[str, Any]) -> None:
+    """Raises ModelError when the model learned from another feature set than today's."""
+    today = feature_set_hash(MODEL_FEATURES)
+    if trained["feature_set"] != today:
+        raise ModelError(
+            f"the model of cut-off {trained['cutoff']} learned feature set {trained['feature_set']}, today's is {today}",
+            remedy="materialise pooled_model for that quarter again",
+        )
+
+
+def _as_row(model: TrainedModel, run_id: str) -> pl.DataFrame:
+    spec = TABLES["model_runs"]
+    values = {name: getattr(model, name) for name in spec.schema if hasattr(model, name)}
+    values |= {"model": MODEL_NAME, "model_run_id": run_id, "members": len(model.members)}
+    return spec.conform(pl.DataFrame([values], schema=spec.schema))

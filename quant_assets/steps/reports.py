@@ -1,0 +1,129 @@
+"""The last step of a night: gather what the report shows and write its two files. How they look is `reporting/`'s business."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from quant_assets.adjustments import adjust
+from quant_assets.backtest.metrics import performance
+from quant_assets.calendars import Window, day_window, session_offset
+from quant_assets.errors import BadArgument
+from quant_assets.features.overlays import overlays
+from quant_assets.lake import Lake
+from quant_assets.models.pooled import MODEL_NAME, importances
+from quant_assets.reporting.csv_table import write_csv
+from quant_assets.reporting.html_page import write_html
+from quant_assets.reporting.inputs import ModelCard, PerformanceRow, ReportInputs
+from quant_assets.steps.models import record_of, registry, trained_at
+from quant_assets.workspace import Workspace
+
+CHART_SESSIONS = 252
+
+
+def report_files(work: Workspace) -> tuple[Path, Path]:
+    """(CSV, HTML) of the night."""
+    stem = work.settings.reports / f"daily_report_{work.as_of}"
+    return stem.with_suffix(".csv"), stem.with_suffix(".html")
+
+
+def write_report(work: Workspace) -> tuple[Path, Path]:
+    """Writes both files of the night from the lake; unchanged inputs give unchanged bytes.
+
+    Raises
+    ------
+    BadArgument : the session has no report in the lake.
+    """
+    day = day_window(work.as_of)
+    report = work.lake.scan("daily_report", window=day).collect()
+    if report.is_empty():
+        raise BadArgument(f"no report for {work.as_of} in the lake", remedy=f"run `quant-assets run --as-of {work.as_of}` first")
+    csv, html = report_files(work)
+    write_csv(report, csv)
+    write_html(gather(work, report), html)
+    return csv, html
+
+
+def gather(work: Workspace, report: pl.DataFrame) -> ReportInputs:
+    """Everything the page shows, as known at `as_of`."""
+    day = day_window(work.as_of)
+    skill = record_of(work)
+    trained = trained_at(work, work.cutoff)
+    booster = registry(work).load(trained["model_run_id"]).booster
+    equity = work.lake.scan("equity", window=work.out_of_sample).collect()
+    card = ModelCard(
+        name=MODEL_NAME,
+        run_id=trained["model_run_id"],
+        cutoff=trained["cutoff"],
+        feature_set=trained["feature_set"],
+        base_rate=trained["base_rate"],
+        best_round=trained["best_round"],
+        unproven=skill.unproven,
+    )
+    return ReportInputs(
+        as_of=work.as_of,
+        profile=work.settings.profile,
+        bands=work.settings.signal,
+        report=report,
+        synthesis=work.lake.scan("trade_synthesis", window=day).collect(),
+        prices=chart_prices(work),
+        equity=equity,
+        performance=accounts(work.lake, equity, work.out_of_sample),
+        skill=skill,
+        importances=importances(booster),
+        model=card,
+        notes=notes(work),
+    )
+
+
+def chart_prices(work: Workspace) -> pl.DataFrame:
+    """The last 252 sessions of each name, adjusted as of the night, with the averages and bands drawn over them."""
+    prices = work.lake.scan("prices", window=work.history)
+    basis = prices.select("ticker", "session", "price_basis").collect()
+    drawn = overlays(adjust(prices, work.as_of)).join(basis, on=["ticker", "session"])
+    since = session_offset(work.as_of, -CHART_SESSIONS + 1)
+    return drawn.filter(pl.col("session") >= since)
+
+
+def accounts(lake: Lake, equity: pl.DataFrame, window: Window) -> list[PerformanceRow]:
+    """Figures of every account in the equity table."""
+    trades = lake.scan("trades", window=window).collect()
+    rows = []
+    for (strategy, account, ticker), line in equity.group_by("strategy", "account", "ticker", maintain_order=True):
+        own = (pl.col("strategy") == strategy) & (pl.col("account") == account)
+        mine = trades.filter(own if account == "portfolio" else own & (pl.col("ticker") == ticker))
+        figures = performance(line, mine)
+        rows.append(PerformanceRow(str(strategy), str(account), str(ticker), figures))
+    return rows
+
+
+def notes(work: Workspace) -> list[str]:
+    """What is missing tonight, and how far the sources can be trusted."""
+    log = work.lake.scan("quality_log", window=work.history, scope={"table": "prices"}).collect()
+    disagree = log.filter(pl.col("field") == "total_return")
+    inferred = log.filter(pl.col("field").is_in(["split_factor", "dividend"]))
+    held_back = work.lake.scan("quarantine", window=work.history).select(pl.len()).collect().item()
+    adjusted = work.lake.scan("prices", window=day_window(work.as_of)).filter(pl.col("price_basis") == "adjusted")
+    n_adjusted = adjusted.select(pl.len()).collect().item()
+    told = [
+        "Implied volatility, options, news, earnings and macro series have no offline source: they are reported as missing, "
+        "never invented.",
+        f"{n_adjusted} names have an adjusted close only: they are ranked, not traded, and features that need high, low or volume are "
+        "null for them.",
+        f"{inferred.height} splits and dividends were inferred from changes of the vendor's adjusted close and are marked as inferred.",
+        f"{held_back} rows are in quarantine.",
+        _agreement(disagree),
+        "The names were chosen by the packages that ship them and survived until then: returns of buy-and-hold are flattered by that.",
+    ]
+    return told if work.settings.profile == "offline" else told[3:]
+
+
+def _agreement(disagree: pl.DataFrame) -> str:
+    if disagree.is_empty():
+        return "Names found in two sources agree: no daily total return differs by more than 1 %."
+    shown = "; ".join(
+        f"{ticker} {session}: {one:.2%} and {other:.2%}"
+        for ticker, session, one, other in disagree.select("ticker", "session", "repaired", "original").iter_rows()
+    )
+    return f"Names found in two sources differ by more than 1 % in {disagree.height} daily total returns ({shown}); the first was kept."

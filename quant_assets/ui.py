@@ -1,0 +1,119 @@
+"""`make ui`: Dagster (webserver and daemon) and MLflow side by side on loopback, stopped together."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from quant_assets.cli.app import aside, exit_with
+from quant_assets.cli.instance import dagster_home
+from quant_assets.errors import BadArgument, QuantAssetsError
+from quant_assets.settings import Settings
+
+HOST = "127.0.0.1"
+POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 20
+
+
+def serve(settings: Settings, *, dagster_port: int, mlflow_port: int) -> int:
+    """Runs both until Ctrl-C, SIGTERM, or until one of them ends; returns the exit code.
+
+    Raises
+    ------
+    BadArgument : a port is taken.
+    """
+    for port, variable in ((dagster_port, "DAGSTER_PORT"), (mlflow_port, "MLFLOW_PORT")):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                raise BadArgument(f"port {port} is taken", remedy=f"choose another: make ui {variable}={port + 1}") from None
+    home = dagster_home(settings)
+    settings.path(settings.paths.mlflow).mkdir(parents=True, exist_ok=True)
+    commands = {
+        "Dagster": [
+            "-m",
+            "dagster",
+            "dev",
+            "-m",
+            "quant_assets.definitions",
+            "-h",
+            HOST,
+            "-p",
+            str(dagster_port),
+            "--log-level",
+            "warning",
+        ],
+        "MLflow": [
+            *("-m", "mlflow", "server", "--backend-store-uri", settings.mlflow_uri, "--host", HOST, "--port", str(mlflow_port)),
+            *("--default-artifact-root", settings.mlflow_artifacts, "--workers", "1"),
+        ],
+    }
+    stop = _Stop()
+    children = {name: _start(command, str(settings.home)) for name, command in commands.items()}
+    aside.print(f"Dagster  http://{HOST}:{dagster_port}  (storage {settings.dagster_storage}, configuration {home})")
+    aside.print(f"MLflow   http://{HOST}:{mlflow_port}")
+    aside.print("Ctrl-C stops both.")
+    ended = None
+    while not stop.asked and ended is None:
+        time.sleep(POLL_SECONDS)
+        ended = next((name for name, child in children.items() if child.poll() is not None), None)
+    _stop_all(list(children.values()))
+    if ended:
+        aside.print(f"{ended} ended by itself with exit code {children[ended].returncode}; the other was stopped")
+        return 1
+    aside.print("stopped")
+    return 0
+
+
+class _Stop:
+    """Set by the first SIGINT or SIGTERM."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGINT, self._ask)
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+
+
+def _start(command: Sequence[str], home: str) -> subprocess.Popen[bytes]:
+    """A child in its own process group, so that a Ctrl-C reaches it once, from us, and takes its own children along."""
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "GX_ANALYTICS_ENABLED": "false"}
+    return subprocess.Popen([sys.executable, *command], cwd=home, env=environment, start_new_session=True)
+
+
+def _stop_all(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+    for child in children:
+        try:
+            child.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make ui", description=__doc__)
+    parser.add_argument("--dagster-port", type=int, default=3000)
+    parser.add_argument("--mlflow-port", type=int, default=5000)
+    asked = parser.parse_args()
+    try:
+        sys.exit(serve(Settings.load(), dagster_port=asked.dagster_port, mlflow_port=asked.mlflow_port))
+    except QuantAssetsError as error:
+        sys.exit(exit_with(error, as_json=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""How good scores have been out of sample, with intervals that respect dependence in time, beside the base rate.
+
+Returns of a strategy are `backtest/metrics.py`'s business.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from arch.bootstrap import CircularBlockBootstrap
+from sklearn.metrics import log_loss, roc_auc_score
+
+BLOCK_SESSIONS = 21
+RESAMPLES = 300
+SEED = 20130301
+MIN_NAMES = 5
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Skill:
+    """Out-of-sample skill of scores whose labels are known; None where there is nothing to measure.
+
+    auc : ROC AUC of score against label, pooled. rank_ic : mean over sessions of the Spearman correlation across names of score and
+    realised return. Intervals are 95 %, circular block bootstrap over sessions (blocks of 21, seeded; Politis and Romano 1992).
+    log_loss is in nats; base_log_loss is that of always saying the base rate. by_year : (year, auc, low, high).
+    """
+
+    n_rows: int
+    n_sessions: int
+    n_names: int
+    first: dt.date | None = None
+    last: dt.date | None = None
+    base_rate: float | None = None
+    auc: float | None = None
+    auc_low: float | None = None
+    auc_high: float | None = None
+    rank_ic: float | None = None
+    rank_ic_low: float | None = None
+    rank_ic_high: float | None = None
+    share_above_threshold: float | None = None
+    log_loss: float | None = None
+    base_log_loss: float | None = None
+    by_year: tuple[tuple[int, float, float, float], ...] = ()
+
+    @property
+    def unproven(self) -> str | None:
+        """Why the scores do not count as proven, or None: the whole AUC interval must lie above 0.5."""
+        if self.auc is None or self.auc_low is None:
+            return "unproven: no out-of-sample score has a known label yet"
+        if self.auc_low <= 0.5:
+            return f"unproven: out-of-sample AUC {self.auc:.3f}, interval {self.auc_low:.3f} to {self.auc_high:.3f} includes 0.5"
+        return None
+
+
+def measure(scored: pl.DataFrame, *, threshold: float) -> Skill:
+    """Skill of scores.
+
+    Parameters
+    ----------
+    scored : ticker, session, score, base_rate (of the model), label (0, 1), ret (fraction); rows without score or label are left out.
+    threshold : the user's rule, for the share of scores above it.
+    """
+    rows = scored.drop_nulls(["score", "label"]).sort("session", "ticker")
+    n_sessions, n_names = rows["session"].n_unique(), rows["ticker"].n_unique()
+    if rows.is_empty() or rows["label"].n_unique() < 2:
+        return Skill(rows.height, n_sessions, n_names)
+    auc_low, auc_high = _auc_interval(rows)
+    ic, ic_low, ic_high = _rank_ic(rows)
+    label, score = rows["label"].to_numpy(), rows["score"].to_numpy()
+    years = rows["session"].dt.year().alias("year")
+    by_year = []
+    for (year,), part in rows.group_by(years, maintain_order=True):
+        if part["label"].n_unique() == 2:
+            by_year.append((int(year), _auc(part), *_auc_interval(part)))  # type: ignore[call-overload]
+    return Skill(
+        rows.height,
+        n_sessions,
+        n_names,
+        first=rows["session"][0],
+        last=rows["session"][-1],
+        base_rate=float(label.mean()),
+        auc=_auc(rows),
+        auc_low=auc_low,
+        auc_high=auc_high,
+        rank_ic=ic,
+        rank_ic_low=ic_low,
+        rank_ic_high=ic_high,
+        share_above_threshold=float((score > threshold).mean()),
+        log_loss=float(log_loss(label, score)),
+        base_log_loss=float(log_loss(label, rows["base_rate"].to_numpy())),
+        by_year=tuple(by_year),
+    )
+
+
+def _auc(rows: pl.DataFrame) -> float:
+    return float(roc_auc_score(rows["label"].to_numpy(), rows["score"].to_numpy()))
+
+
+def _auc_interval(rows: pl.DataFrame) -> tuple[float, float]:
+    """95 % interval of the AUC; whole sessions are resampled, since names of one session move together.
+
+    A session drawn twice weighs twice: the rows are sorted by score once, and each resample is one pass of weighted counts of pairs
+    (a positive above a negative counts 1, tied scores count 1/2).
+    """
+    ordered = rows.sort("score").with_columns(day=pl.col("session").rank("dense") - 1, tie=pl.col("score").rle_id())
+    day, label = ordered["day"].to_numpy(), ordered["label"].to_numpy()
+    tie_starts = np.flatnonzero(np.diff(ordered["tie"].to_numpy(), prepend=-1))
+    n_days = int(day.max()) + 1
+
+    def auc(chosen: npt.NDArray[np.int64]) -> float:
+        weight = np.bincount(chosen, minlength=n_days)[day]
+        positive = np.add.reduceat(weight * label, tie_starts)
+        negative = np.add.reduceat(weight * (1 - label), tie_starts)
+        pairs = positive.sum() * negative.sum()
+        below = np.cumsum(negative) - negative
+        return float((positive * (below + negative / 2)).sum() / pairs) if pairs else 0.5
+
+    return _interval(np.arange(n_days), auc)
+
+
+def _rank_ic(rows: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
+    """Mean rank IC and its interval over sessions with at least five names and some spread in the scores."""
+    ics = (
+        rows.group_by("session", maintain_order=True)
+        .agg(ic=pl.corr("score", "ret", method="spearman"), n=pl.len())
+        .filter((pl.col("n") >= MIN_NAMES) & pl.col("ic").is_finite())["ic"]
+        .to_numpy()
+    )
+    if len(ics) < 2:
+        return None, None, None
+    return float(ics.mean()), *_interval(ics, lambda chosen: float(chosen.mean()))
+
+
+def _interval(values: npt.NDArray[np.generic], statistic) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+    bootstrap = CircularBlockBootstrap(min(BLOCK_SESSIONS, len(values)), values, seed=SEED)
+    draws = np.array([statistic(data[0][0]) for data in bootstrap.bootstrap(RESAMPLES)])
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,100 @@
+"""One night's context: settings, universe, lake, and the instant up to which anything may be known."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from quant_assets.calendars import (
+    Window,
+    is_session,
+    last_closed_session,
+    quarter_window,
+    session_close,
+    session_on_or_after,
+    session_on_or_before,
+    year_window,
+)
+from quant_assets.errors import BadArgument
+from quant_assets.lake import Lake
+from quant_assets.settings import Settings
+from quant_assets.universe import Universe
+
+# The last session of the market data inside the PyPI packages: profile offline knows nothing after it.
+OFFLINE_LAST_SESSION = dt.date(2013, 3, 1)
+
+
+def utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What every step receives. `as_of` is a session: nothing known after its close may be read."""
+
+    settings: Settings
+    universe: Universe
+    lake: Lake
+    as_of: dt.date
+    clock: Callable[[], dt.datetime] = field(default=utc_now, compare=False)
+
+    @classmethod
+    def open(cls, settings: Settings, *, as_of: dt.date | None = None, clock: Callable[[], dt.datetime] = utc_now) -> Workspace:
+        """Raises BadArgument when `as_of` is no session or lies outside the decision grid or the data."""
+        last = OFFLINE_LAST_SESSION if settings.profile == "offline" else last_closed_session(clock())
+        as_of = as_of or last
+        check_as_of(as_of, first=settings.grids.first_decision, last=last)
+        return cls(settings, Universe.read(settings.universe_file), Lake(settings.lake_root), as_of, clock)
+
+    @property
+    def as_of_instant(self) -> dt.datetime:
+        return session_close(self.as_of)
+
+    @property
+    def history(self) -> Window:
+        """Everything from the start of the history grid up to and including `as_of`."""
+        return Window(self.settings.grids.history_start, self.after_as_of)
+
+    @property
+    def out_of_sample(self) -> Window:
+        """From the first training cut-off up to and including `as_of`."""
+        return Window(self.settings.grids.first_cutoff, self.after_as_of)
+
+    @property
+    def after_as_of(self) -> dt.date:
+        return self.as_of + dt.timedelta(days=1)
+
+    @property
+    def cutoff(self) -> dt.date:
+        """Training cut-off of the model that decides at `as_of`."""
+        return quarter_window(self.as_of).start
+
+    def known(self, window: Window) -> Window:
+        """The part of a window that may be known at `as_of`."""
+        return window.clipped(self.after_as_of)
+
+    def year_windows(self) -> dict[str, Window]:
+        """Date keys of the history grid up to `as_of`."""
+        return {str(year): year_window(year) for year in self.history.years}
+
+    def quarter_windows(self) -> dict[str, Window]:
+        """Date keys of the training grid up to `as_of`."""
+        windows: dict[str, Window] = {}
+        quarter = quarter_window(self.settings.grids.first_cutoff)
+        while quarter.start <= self.as_of:
+            windows[quarter.start.strftime("%Y-%m")] = quarter
+            quarter = quarter_window(quarter.end)
+        return windows
+
+
+def check_as_of(as_of: dt.date, *, first: dt.date, last: dt.date) -> None:
+    """Raises BadArgument naming the sessions around an impossible date."""
+    if as_of > last:
+        raise BadArgument(f"--as-of {as_of} is after the last known session {last}", remedy=f"use {last} or an earlier session")
+    if as_of < first:
+        first_session = session_on_or_after(first)
+        raise BadArgument(f"--as-of {as_of} is before the first decision {first_session}", remedy=f"use {first_session} or a later session")
+    if not is_session(as_of):
+        before, after = session_on_or_before(as_of), session_on_or_after(as_of)
+        raise BadArgument(f"--as-of {as_of} is not a session of the exchange", remedy=f"use {before} or {after}")

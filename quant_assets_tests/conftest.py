@@ -1,0 +1,22 @@
+"""Fixtures shared by all tests: where the real data lie. Builders of small lakes live beside the tests that use them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data and published numbers; a clone without it skips, CI fails."""
+    folder = Path(os.environ.get("QUANT_ASSETS_SHARED", CHECKOUT.parent / "shared"))
+    if folder.is_dir():
+        return folder
+    message = f"{folder} is absent: set QUANT_ASSETS_SHARED to the folder with data/ and reference/"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)

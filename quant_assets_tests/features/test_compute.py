@@ -1,0 +1,178 @@
+"""What must hold for every feature at once: the future is withheld, tickers are apart, gaps give null."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from quant_assets.calendars import Window
+from quant_assets.errors import BadArgument
+from quant_assets.features.catalog import CATALOG
+from quant_assets.features.compute import compute
+from quant_assets.features.feature import Feature
+from quant_assets.schemas import TABLES
+from quant_assets_tests.features.panels import SESSIONS, adjusted_only, bars, index_bars
+
+N = 260
+NEEDS_MORE_THAN_CLOSES = {"ema_9", "ema_21", "ema_50", "ema_200", "atr_14", "atr_14_pct", "volume_ratio_20"}
+PRICES = pl.concat([bars("AAA"), bars("BBB", n=90), adjusted_only(bars("CCC")), bars("DDD").sample(fraction=0.95, seed=3)])
+INDEX = index_bars()
+
+
+def features(prices: pl.DataFrame = PRICES, index: pl.DataFrame = INDEX, **options: object) -> pl.DataFrame:
+    return compute(prices.lazy(), index.lazy(), **options)
+
+
+def disturbed(frame: pl.DataFrame, after: dt.date, how: str, seed: int) -> pl.DataFrame:
+    """The frame with every row after `after` deleted, made up anew (with splits and dividends), or emptied."""
+    future = pl.col("session") > after
+    if how == "deleted":
+        return frame.filter(~future)
+    rng = np.random.default_rng(seed)
+    columns = {}
+    for name in ("open", "high", "low", "close", "volume"):
+        if name in frame.columns:
+            columns[name] = pl.Series(rng.lognormal(3, 2, frame.height))
+    if "split_factor" in frame.columns:
+        columns["split_factor"] = pl.Series(rng.choice([0.1, 1.0, 7.0], frame.height))
+        columns["dividend"] = pl.Series(rng.choice([0.0, 1e-4], frame.height)) * columns["close"].min()
+    if how == "emptied":
+        columns |= {
+            name: pl.Series([None] * frame.height, dtype=pl.Float64) for name in ("open", "high", "low", "volume") if name in columns
+        }
+    return frame.with_columns(pl.when(future).then(values).otherwise(pl.col(name)).alias(name) for name, values in columns.items())
+
+
+def assert_future_is_withheld(after: dt.date, how: str, seed: int) -> None:
+    past = pl.col("session") <= after
+    moved = features(disturbed(PRICES, after, how, seed), disturbed(INDEX, after, how, seed))
+    assert_frame_equal(moved.filter(past), features().filter(past), check_exact=True)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(t=st.integers(0, N - 2), how=st.sampled_from(["deleted", "made up", "emptied"]), seed=st.integers(0, 2**16))
+def test_the_future_changes_nothing(t: int, how: str, seed: int):
+    """Exact equality for every catalogue entry on every bar up to t: a rounding difference would already be a leak."""
+    assert_future_is_withheld(SESSIONS[t], how, seed)
+
+
+def test_a_leak_would_be_found(monkeypatch: pytest.MonkeyPatch):
+    leak = Feature("leak", "x", pl.col("adj_close").shift(-1), ("prices.close",), 0, False, "USD", "tomorrow", "last bar", "none")
+    monkeypatch.setitem(CATALOG, "leak", leak)
+    with pytest.raises(AssertionError, match="leak"):
+        assert_future_is_withheld(SESSIONS[100], "deleted", 0)
+
+
+def test_a_split_tomorrow_changes_no_value_of_today():
+    t = SESSIONS[200]
+    tomorrow = pl.col("session") == SESSIONS[201]
+    split = PRICES.with_columns(split_factor=pl.when(tomorrow).then(20.0).otherwise(pl.col("split_factor")))
+    past, future = pl.col("session") <= t, pl.col("session") > t
+    assert_frame_equal(features(split).filter(past), features().filter(past), check_exact=True)
+    assert not features(split).filter(future).equals(features().filter(future))
+
+
+def test_declared_inputs_are_all_the_inputs():
+    """Disturb one stored column at a time: exactly the features that declare it may move."""
+    prices = bars("AAA")
+    base = features(prices)
+    rng = np.random.default_rng(0)
+    wobble = pl.Series(rng.uniform(0.9, 1.1, N))
+    for column in ("open", "high", "low", "close", "volume", "dividend", "split_factor"):
+        moved = features(prices.with_columns((pl.col(column) * wobble).alias(column)))
+        assert_moved(base, moved, f"prices.{column}")
+    assert_moved(base, features(prices.with_columns(price_basis=pl.lit("adjusted"))), "prices.price_basis")
+    assert_moved(base, features(prices, INDEX.with_columns(pl.col("close") * wobble)), "index_prices.close")
+
+
+def assert_moved(base: pl.DataFrame, moved: pl.DataFrame, column: str) -> None:
+    found = {name for name in CATALOG if not base[name].equals(moved[name])}
+    assert found == {name for name, feature in CATALOG.items() if column in feature.inputs}, column
+
+
+def test_the_frame_is_the_declared_table():
+    out = features()
+    assert_frame_equal(TABLES["features"].conform(out), out)
+    assert out.height == PRICES.height
+    assert out.select("ticker", "session").equals(PRICES.select("ticker", "session").sort("ticker", "session"))
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 30), (100, 101), (210, 259)])
+def test_a_window_equals_its_part_of_the_whole(first: int, last: int):
+    window = Window(SESSIONS[first], SESSIONS[last])
+    inside = pl.col("session").is_between(window.start, window.end, closed="left")
+    assert_frame_equal(features(window=window), features().filter(inside), rel_tol=1e-9)
+
+
+def test_only_recursive_features_read_beyond_their_lookback():
+    """From a history cut to the look-back the last value is the same within 1e-9, or the feature says that it is recursive."""
+    prices = bars("AAA")
+    whole = features(prices).tail(1)
+    for name, feature in CATALOG.items():
+        cut = features(prices.tail(feature.lookback + 1), names=(name,)).tail(1)
+        same = cut[name].item() == pytest.approx(whole[name].item(), rel=1e-9)
+        assert same != feature.recursive, name
+
+
+def test_adjusted_only_names_have_what_a_close_can_tell():
+    out = features(adjusted_only(bars("CCC", actions=False)))
+    for name, feature in CATALOG.items():
+        if name in NEEDS_MORE_THAN_CLOSES:
+            assert out[name].null_count() == out.height, name
+        else:
+            assert out[name].null_count() == feature.lookback, name
+
+
+@pytest.mark.parametrize("hole", [slice(0, 30), slice(120, 121)])
+def test_missing_fields_pass(hole: slice):
+    """Bars without high, low and volume give null there and poison nothing that follows."""
+    rows = pl.int_range(pl.len()).is_between(hole.start, hole.stop, closed="left")
+    prices = bars("AAA")
+    out = features(prices.with_columns(pl.when(~rows).then(pl.col("open", "high", "low", "volume"))))
+    assert out["atr_14"][hole].null_count() == out["volume_ratio_20"][hole].null_count() == hole.stop - hole.start
+    assert out["atr_14"][hole.stop + 14 :].null_count() == 0
+    assert out["volume_ratio_20"][hole.stop : hole.stop + 20].null_count() == 20
+    assert out["volume_ratio_20"][hole.stop + 20 :].null_count() == 0
+    closes_only = [name for name in CATALOG if name not in {"atr_14", "atr_14_pct", "volume_ratio_20"}]
+    assert_frame_equal(out.select(closes_only), features(prices).select(closes_only), check_exact=True)
+
+
+def test_a_price_that_never_moves_is_null_where_a_ratio_means_nothing():
+    still = bars("AAA", actions=False).with_columns(open=10.0, high=10.0, low=10.0, close=10.0, volume=0.0)
+    out = features(still, INDEX.with_columns(close=1000.0)).tail(1).to_dicts()[0]
+    undefined = {"rsi_14", "bollinger_position", "volatility_ratio", "volume_ratio_20", "beta_60"}
+    assert {name for name in CATALOG if out[name] is None} == undefined
+    assert {name for name in CATALOG if out[name] not in (None, 0.0)} == {"ema_9", "ema_21", "ema_50", "ema_200"}
+
+
+def test_another_ticker_changes_nothing():
+    alone = features(bars("BBB"))
+    together = features(pl.concat([bars("CCC"), bars("BBB"), bars("AAA", n=5)]).sample(fraction=1.0, shuffle=True, seed=1))
+    assert_frame_equal(together.filter(pl.col("ticker") == "BBB"), alone, check_exact=True)
+
+
+def test_beta_spans_a_session_the_name_missed():
+    """A name that is twice the index day by day stays at beta near 2 when a bar is missing, as both returns then cover two sessions."""
+    index = index_bars()
+    doubled = (2 * index["close"].pct_change().fill_null(0.0) + 1).cum_prod()
+    name = bars("AAA", actions=False).with_columns(close=doubled * 50)
+    gappy = features(name.filter(pl.col("session") != SESSIONS[230]), index)["beta_60"].drop_nulls()
+    assert gappy.to_list() == pytest.approx([2.0] * len(gappy), rel=1e-2)
+    late = features(name, index.filter(pl.col("session") > SESSIONS[10]))["beta_60"]
+    assert late.is_not_null().arg_max() == 71
+
+
+def test_names_choose_and_order_the_columns():
+    assert features(names=("rsi_14", "ret_1")).columns == ["ticker", "session", "rsi_14", "ret_1"]
+    with pytest.raises(BadArgument, match="unknown feature close_tomorrow"):
+        features(names=("close_tomorrow",))
+
+
+def test_no_bars_give_an_empty_table():
+    assert TABLES["features"].conform(features(PRICES.clear())).is_empty()
