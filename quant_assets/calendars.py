@@ -12,7 +12,7 @@ import polars as pl
 
 EXCHANGE = "XNYS"
 TIMEZONE = "America/New_York"
-FIRST_SESSION_KNOWN = "1990-01-01"
+FIRST_DAY_KNOWN = "1990-01-01"
 
 
 @dataclass(frozen=True, order=True)
@@ -59,10 +59,9 @@ def day_window(day: dt.date) -> Window:
 
 
 @cache
-def exchange(last: dt.date | None = None) -> xcals.ExchangeCalendar:
-    """The New York Stock Exchange calendar from 1990 to the end of next year (or of the year of `last`)."""
-    horizon = last.year if last else dt.date.today().year + 1
-    return xcals.get_calendar(EXCHANGE, start=FIRST_SESSION_KNOWN, end=f"{horizon}-12-31")
+def exchange() -> xcals.ExchangeCalendar:
+    """The New York Stock Exchange calendar from 1990 to the end of next year."""
+    return xcals.get_calendar(EXCHANGE, start=FIRST_DAY_KNOWN, end=f"{dt.datetime.now(dt.UTC).year + 1}-12-31")
 
 
 def sessions(window: Window) -> list[dt.date]:
@@ -74,25 +73,26 @@ def sessions(window: Window) -> list[dt.date]:
 
 
 def is_session(day: dt.date) -> bool:
-    return exchange().is_session(pd.Timestamp(day))
+    return bool(exchange().is_session(pd.Timestamp(day)))
 
 
 def session_offset(session: dt.date, n: int) -> dt.date:
     """The session `n` sessions after `session` (before it, when negative)."""
-    return exchange().session_offset(pd.Timestamp(session), n).date()
+    return _date(exchange().session_offset(pd.Timestamp(session), n))
 
 
 def session_on_or_before(day: dt.date) -> dt.date:
-    return exchange().date_to_session(pd.Timestamp(day), direction="previous").date()
+    return _date(exchange().date_to_session(pd.Timestamp(day), direction="previous"))
 
 
 def session_on_or_after(day: dt.date) -> dt.date:
-    return exchange().date_to_session(pd.Timestamp(day), direction="next").date()
+    return _date(exchange().date_to_session(pd.Timestamp(day), direction="next"))
 
 
 def session_close(session: dt.date) -> dt.datetime:
     """The instant (UTC) at which the session closed: half days close early."""
-    return exchange().session_close(pd.Timestamp(session)).to_pydatetime()
+    close: pd.Timestamp = exchange().session_close(pd.Timestamp(session))
+    return close.to_pydatetime().astimezone(dt.UTC)
 
 
 def last_closed_session(now: dt.datetime) -> dt.date:
@@ -109,15 +109,20 @@ def holidays(window: Window) -> list[dt.date]:
 
 
 def session_table(window: Window) -> pl.DataFrame:
-    """One row a session: `session` (Date), `close_at` (UTC instant), `number` (position in the exchange's history)."""
+    """One row a session of the window: `session` (Date), `close_at` (UTC instant)."""
     return _every_session().filter(pl.col("session").is_between(window.start, window.end, closed="left"))
 
 
 @cache
 def _every_session() -> pl.DataFrame:
     closes = exchange().closes
-    return pl.DataFrame({"session": closes.index.to_numpy(), "close_at": closes.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()}).select(
+    return pl.DataFrame(
+        {"session": closes.index.to_numpy(), "close_at": closes.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()}
+    ).select(
         pl.col("session").cast(pl.Date),
         pl.col("close_at").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
-        number=pl.int_range(pl.len(), dtype=pl.Int32),
     )
+
+
+def _date(session: pd.Timestamp) -> dt.date:
+    return session.date()

@@ -21,7 +21,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout)],
         jobs=phase_jobs(),
-        resources={"night": Night.of(settings)},
+        resources={"night": Night(settings)},
         executor=dg.in_process_executor,
     )
 

@@ -123,7 +123,9 @@ _TABLES = (
             usd("low", "raw low; null where the source has none"),
             usd("close", "raw close, or the vendor's adjusted close where price_basis says so", nullable=False),
             Column("volume", pl.Float64, "shares", "raw shares traded; null where the source has none"),
-            Column("price_basis", pl.String, "-", "raw: as traded; adjusted: level shifted by later actions, only returns mean anything", False),
+            Column(
+                "price_basis", pl.String, "-", "raw: as traded; adjusted: level shifted by later actions, only returns mean anything", False
+            ),
             Column("split_factor", pl.Float64, "shares per old share", "takes effect at this session's open; 1 without a split", False),
             Column("dividend", pl.Float64, "USD per share", "ex-dividend at this session's open; 0 without one", False),
             Column("inferred", pl.Boolean, "-", "the corporate action was inferred from changes of adjusted/raw close", False),
@@ -224,7 +226,7 @@ _TABLES = (
             usd("entry_price", "fill a share, half-spread included", nullable=False),
             usd("exit_price", "fill a share, half-spread included", nullable=False),
             usd("stop_price", "initial stop; null where the rule has none"),
-            Column("exit_reason", pl.String, "-", "time, stop, gap or end", nullable=False),
+            Column("exit_reason", pl.String, "-", "time, stop or gap", nullable=False),
             usd("commission", "both sides", nullable=False),
             usd("spread_cost", "both sides, already inside the prices", nullable=False),
             usd("dividends", "received while held", nullable=False),
@@ -244,6 +246,8 @@ _TABLES = (
             usd("equity", "cash plus positions at the raw close", nullable=False),
             usd("cash", "cash", nullable=False),
             usd("position", "market value of positions at the raw close", nullable=False),
+            Column("entries", pl.Int64, "entries", "entries filled so far, the open ones included", nullable=False),
+            usd("costs", "commission and half-spread paid so far on both sides", nullable=False),
         ),
     ),
     Table(

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
+from quant_assets.calendars import quarter_window, year_window
 from quant_assets.errors import BadArgument
 
 FILE_NAME = "quant_assets.toml"
@@ -59,6 +60,16 @@ class Grids(Section):
     first_cutoff: dt.date = dt.date(2009, 1, 1)
     first_decision: dt.date = dt.date(2009, 1, 2)
 
+    @model_validator(mode="after")
+    def on_their_grids(self) -> Self:
+        if self.history_start != year_window(self.history_start.year).start:
+            raise ValueError(f"history_start {self.history_start} is not a 1 January, and the history grid has calendar years")
+        if self.first_cutoff != quarter_window(self.first_cutoff).start:
+            raise ValueError(f"first_cutoff {self.first_cutoff} is not the first day of a quarter, and each cut-off begins one")
+        if not self.history_start < self.first_cutoff <= self.first_decision:
+            raise ValueError("grids must begin in the order history_start < first_cutoff <= first_decision")
+        return self
+
 
 class Settings(BaseSettings):
     """Everything a user may set; `Settings.load()` is the way in."""
@@ -74,10 +85,17 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = find_home() / FILE_NAME
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+        file = TomlConfigSettingsSource(settings_cls, toml_file=find_home() / FILE_NAME)
+        if "home" in file.toml_data:  # the file's own place is the home
+            raise _wrong_key("home", _known_keys(("home",)), name="home")
+        return init_settings, env_settings, file
 
     @classmethod
     def load(cls, **overrides: Any) -> Settings:
@@ -87,17 +105,21 @@ class Settings(BaseSettings):
         ------
         BadArgument : a key is unknown (the nearest known one is named) or a value is impossible.
         """
-        unknown = [name for name in os.environ if name.startswith(PREFIX) and _top_level(name) not in cls.model_fields]
-        if unknown:
-            raise _wrong_key(unknown[0], list(cls.model_fields), name=_top_level(unknown[0]))
+        known = _known_keys(("",))
+        for variable in sorted(os.environ):
+            if variable.upper().startswith(PREFIX) and _top_level(variable) not in known:
+                raise _wrong_key(variable, known, name=_top_level(variable))
         try:
             return cls(home=find_home(), **overrides)
         except ValidationError as error:
             raise _explain(error) from None
+        except SettingsError as error:  # a variable that names a section does not hold JSON
+            raise BadArgument(str(error), remedy=f"set its keys one by one, as {PREFIX}SECTION__KEY") from None
         except ValueError as error:  # the TOML itself does not parse
             raise BadArgument(f"{find_home() / FILE_NAME} cannot be read: {error}", remedy="correct the file") from None
 
     def path(self, folder: Path) -> Path:
+        """The folder, or file, as seen from the home."""
         return folder if folder.is_absolute() else self.home / folder
 
     @property
@@ -136,10 +158,11 @@ def find_home() -> Path:
 
 
 def _top_level(variable: str) -> str:
-    return variable.removeprefix(PREFIX).split("__")[0].lower()
+    return variable[len(PREFIX) :].split("__")[0].lower()
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where the last part of the location does."""
     model: type[BaseModel] = Settings
     for part in location[:-1]:
         model = type(model.model_fields[str(part)].default)
@@ -158,4 +181,7 @@ def _explain(error: ValidationError) -> BadArgument:
     name = ".".join(map(str, location))
     if first["type"] == "extra_forbidden":
         return _wrong_key(name, _known_keys(location), name=str(location[-1]))
-    return BadArgument(f"setting {name or 'file'} = {first['input']!r}: {first['msg']}", remedy=f"correct it in {FILE_NAME} or the environment")
+    return BadArgument(
+        f"setting {name} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}",
+        remedy=f"correct it in {FILE_NAME} or the environment",
+    )

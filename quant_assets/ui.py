@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from quant_assets.cli.app import aside, exit_with
@@ -20,6 +21,7 @@ from quant_assets.settings import Settings
 HOST = "127.0.0.1"
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 20
+GRACE_SECONDS = 3
 
 
 def serve(settings: Settings, *, dagster_port: int, mlflow_port: int) -> int:
@@ -58,17 +60,19 @@ def serve(settings: Settings, *, dagster_port: int, mlflow_port: int) -> int:
         ],
     }
     stop = _Stop()
-    children = {name: _start(command, str(settings.home)) for name, command in commands.items()}
+    logs = settings.path(settings.paths.logs)
+    logs.mkdir(parents=True, exist_ok=True)
+    children = {name: _start(command, settings.home, logs / f"{name.lower()}.log") for name, command in commands.items()}
     aside.print(f"Dagster  http://{HOST}:{dagster_port}  (storage {settings.dagster_storage}, configuration {home})")
     aside.print(f"MLflow   http://{HOST}:{mlflow_port}")
-    aside.print("Ctrl-C stops both.")
+    aside.print(f"Both are up in about 20 seconds and log to {logs}. Ctrl-C stops them.")
     ended = None
     while not stop.asked and ended is None:
         time.sleep(POLL_SECONDS)
         ended = next((name for name, child in children.items() if child.poll() is not None), None)
     _stop_all(list(children.values()))
     if ended:
-        aside.print(f"{ended} ended by itself with exit code {children[ended].returncode}; the other was stopped")
+        aside.print(f"{ended} ended by itself with exit code {children[ended].returncode}; the other was stopped; see {logs}")
         return 1
     aside.print("stopped")
     return 0
@@ -86,22 +90,48 @@ class _Stop:
         self.asked = True
 
 
-def _start(command: Sequence[str], home: str) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], home: Path, log: Path) -> subprocess.Popen[bytes]:
     """A child in its own process group, so that a Ctrl-C reaches it once, from us, and takes its own children along."""
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "GX_ANALYTICS_ENABLED": "false"}
-    return subprocess.Popen([sys.executable, *command], cwd=home, env=environment, start_new_session=True)
+    quiet = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "GX_ANALYTICS_ENABLED": "false",
+        "PYTHONWARNINGS": "ignore",
+    }
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=home,
+            env={**os.environ, **quiet},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def _stop_all(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Asks both to end, then whatever they leave behind: a code server would wait half a minute for a heartbeat."""
     for child in children:
         if child.poll() is None:
             child.send_signal(signal.SIGTERM)
-    for child in children:
-        try:
-            child.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while any(child.poll() is None for child in children) and time.monotonic() < patience:
+        time.sleep(POLL_SECONDS)
+    left = list(children)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        grace = time.monotonic() + GRACE_SECONDS
+        while (left := [child for child in left if _signalled(child, number)]) and time.monotonic() < grace:
+            time.sleep(POLL_SECONDS)
+
+
+def _signalled(child: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Whether anyone was left in the child's process group to be told."""
+    child.poll()
+    try:
+        os.killpg(child.pid, number)
+    except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+        return False
+    return True
 
 
 def main() -> None:

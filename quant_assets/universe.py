@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from quant_assets.calendars import Window, sessions
 from quant_assets.errors import BadArgument
 
 SCHEMA = {"ticker": pl.String, "source": pl.String, "listed": pl.Date}
+# A ticker is a partition key and part of messages: no blanks, nothing that "|", "," or "..." already mean in a selection.
+TICKER = re.compile(r"[A-Z0-9^](?:[A-Z0-9=-]|\.(?!\.))*")
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,6 @@ class Listing:
     ticker: str
     source: str
     listed: dt.date
-
-    def sessions(self, window: Window) -> list[dt.date]:
-        """Sessions of the window on which this name must have a bar."""
-        return sessions(Window(max(window.start, self.listed), window.end))
 
 
 @dataclass(frozen=True)
@@ -42,25 +41,37 @@ class Universe:
             frame = pl.read_csv(file, schema=SCHEMA)
         except (OSError, pl.exceptions.PolarsError) as error:
             why = str(error).splitlines()[0]
-            raise BadArgument(f"universe file {file} cannot be read ({why})", remedy="it is a CSV with the columns ticker,source,listed") from None
+            raise BadArgument(
+                f"universe file {file} cannot be read ({why})", remedy="it is a CSV with the columns ticker,source,listed"
+            ) from None
         universe = cls(tuple(Listing(*row) for row in frame.sort("ticker").iter_rows()), file)
         universe.validate()
         return universe
 
     def validate(self) -> None:
+        """Raises BadArgument when a name cannot be used, or there is none."""
+        where = f"universe file {self.file}"
+        if not self.listings:
+            raise BadArgument(f"{where} names no ticker", remedy="a universe has at least one name")
         seen: set[str] = set()
-        for ticker in self.tickers:
-            if not ticker or ticker != ticker.upper() or "|" in ticker or "," in ticker or ticker in seen:
-                rule = "tickers are upper case, unique, without '|' and ','"
-                raise BadArgument(f"universe file {self.file}: bad ticker {ticker!r}", remedy=rule)
-            seen.add(ticker)
+        for known in self.listings:
+            if not known.ticker or not TICKER.fullmatch(known.ticker):
+                rule = "a ticker is upper-case letters and digits, with '.', '-', '=' or a leading '^'"
+                raise BadArgument(f"{where}: bad ticker {known.ticker!r}", remedy=rule)
+            if known.ticker in seen:
+                raise BadArgument(f"{where}: {known.ticker} occurs more than once", remedy="keep one line of it")
+            if not known.source or known.listed is None:
+                raise BadArgument(f"{where}: {known.ticker} has no source or no first session", remedy="fill in its whole line")
+            seen.add(known.ticker)
 
     @property
     def tickers(self) -> list[str]:
         return [listing.ticker for listing in self.listings]
 
     def __getitem__(self, ticker: str) -> Listing:
-        return next(listing for listing in self.listings if listing.ticker == ticker)
+        """Raises BadArgument when the ticker is not in the universe."""
+        [wanted] = self.select([ticker])
+        return next(listing for listing in self.listings if listing.ticker == wanted)
 
     def select(self, tickers: list[str]) -> list[str]:
         """The named tickers in universe order.
@@ -77,23 +88,28 @@ class Universe:
         return [ticker for ticker in self.tickers if ticker in wanted]
 
     def add(self, listing: Listing) -> Universe:
+        """The universe with one more name, written to its file. Raises BadArgument when the name is there already or impossible."""
         if listing.ticker in self.tickers:
             raise BadArgument(f"{listing.ticker} is already in {self.file.name}", remedy="nothing to do")
         return Universe(tuple(sorted((*self.listings, listing), key=lambda known: known.ticker)), self.file)._saved()
 
     def remove(self, ticker: str) -> Universe:
-        self.select([ticker])
+        """The universe without the name, written to its file. Raises BadArgument when it is not there or the last one."""
+        [gone] = self.select([ticker])
         if len(self.listings) == 1:
-            raise BadArgument(f"{ticker} is the last ticker of {self.file.name}", remedy="a universe has at least one name")
-        return Universe(tuple(known for known in self.listings if known.ticker != ticker.upper()), self.file)._saved()
+            raise BadArgument(f"{gone} is the last ticker of {self.file.name}", remedy="a universe has at least one name")
+        return Universe(tuple(known for known in self.listings if known.ticker != gone), self.file)._saved()
 
     def _saved(self) -> Universe:
         self.validate()
         frame = pl.DataFrame([(known.ticker, known.source, known.listed) for known in self.listings], schema=SCHEMA, orient="row")
-        beside = self.file.with_suffix(".new")
+        beside = self.file.with_name(f".{self.file.name}.{os.getpid()}.new")
         try:
-            frame.write_csv(beside)
+            beside.write_text(frame.write_csv())
             os.replace(beside, self.file)
         except OSError as error:
             raise BadArgument(f"{self.file} cannot be written ({error.strerror})", remedy="set `universe` to a file you own") from None
+        finally:
+            with suppress(OSError):
+                beside.unlink()
         return self

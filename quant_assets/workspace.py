@@ -11,7 +11,6 @@ from quant_assets.calendars import (
     is_session,
     last_closed_session,
     quarter_window,
-    session_close,
     session_on_or_after,
     session_on_or_before,
     year_window,
@@ -19,6 +18,7 @@ from quant_assets.calendars import (
 from quant_assets.errors import BadArgument
 from quant_assets.lake import Lake
 from quant_assets.settings import Settings
+from quant_assets.sources import sources
 from quant_assets.universe import Universe
 
 # The last session of the market data inside the PyPI packages: profile offline knows nothing after it.
@@ -41,15 +41,18 @@ class Workspace:
 
     @classmethod
     def open(cls, settings: Settings, *, as_of: dt.date | None = None, clock: Callable[[], dt.datetime] = utc_now) -> Workspace:
-        """Raises BadArgument when `as_of` is no session or lies outside the decision grid or the data."""
+        """The workspace of the night `as_of`; of the last known session when None.
+
+        Raises
+        ------
+        SourceError : the profile has no source of prices.
+        BadArgument : `as_of` is no session, or lies outside the decision grid or the data; the universe file is malformed.
+        """
+        sources(settings.profile, "prices")
         last = OFFLINE_LAST_SESSION if settings.profile == "offline" else last_closed_session(clock())
         as_of = as_of or last
         check_as_of(as_of, first=settings.grids.first_decision, last=last)
         return cls(settings, Universe.read(settings.universe_file), Lake(settings.lake_root), as_of, clock)
-
-    @property
-    def as_of_instant(self) -> dt.datetime:
-        return session_close(self.as_of)
 
     @property
     def history(self) -> Window:

@@ -85,13 +85,18 @@ class Trade:
 
 
 class Account:
-    """Cash and positions; `closed` is its journal, in the order of exits."""
+    """Cash and positions; `closed` is its journal, in the order of exits.
+
+    `entries` counts the buys filled so far, `costs_paid` is the commission and half-spread (USD) of every fill so far.
+    """
 
     def __init__(self, cash: float, costs: Costs) -> None:
         self.cash = cash
         self.costs = costs
         self.positions: dict[str, Position] = {}
         self.closed: list[Trade] = []
+        self.entries = 0
+        self.costs_paid = 0.0
 
     @property
     def position_value(self) -> float:
@@ -123,7 +128,10 @@ class Account:
         if shares == 0:
             return
         stop = None if stop_atrs is None else price - stop_atrs * order.atr / bar.split_factor
+        commission, spread_cost = self.costs.commission(shares), shares * (price - bar.open)
         self.cash -= self.costs.cash_needed(shares, price)
+        self.entries += 1
+        self.costs_paid += commission + spread_cost
         self.positions[order.ticker] = Position(
             order=order,
             entered=session,
@@ -133,16 +141,17 @@ class Account:
             entry_price=price,
             entry_stop=stop,
             stop=stop,
-            commission=self.costs.commission(shares),
-            spread_cost=shares * (price - bar.open),
+            commission=commission,
+            spread_cost=spread_cost,
             last_close=bar.open,
         )
 
     def sell(self, held: Position, quoted: float, *, session: dt.date, reason: str) -> None:
         """The whole position at a quoted price, less the half-spread and the commission; written to the journal."""
         price = self.costs.sell_price(quoted)
-        commission = self.costs.commission(held.shares)
+        commission, spread_cost = self.costs.commission(held.shares), held.shares * (quoted - price)
         self.cash += held.shares * price - commission
+        self.costs_paid += commission + spread_cost
         paid = self.costs.cash_needed(held.entry_shares, held.entry_price)
         pnl = held.shares * price - commission + held.dividends - paid
         del self.positions[held.order.ticker]
@@ -159,7 +168,7 @@ class Account:
                 stop_price=held.entry_stop,
                 exit_reason=reason,
                 commission=held.commission + commission,
-                spread_cost=held.spread_cost + held.shares * (quoted - price),
+                spread_cost=held.spread_cost + spread_cost,
                 dividends=held.dividends,
                 pnl=pnl,
                 ret=pnl / paid,

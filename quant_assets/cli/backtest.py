@@ -49,7 +49,7 @@ def _table(rows: list[PerformanceRow]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for title in ("Account", "Rule"):
         table.add_column(title)
-    for title in ("Return", "CAGR", "Sharpe", "Max drawdown", "Trades"):
+    for title in ("Return", "CAGR", "Sharpe", "Max drawdown", "Trades incl. open"):
         table.add_column(title, justify="right")
     for row in sorted(rows, key=lambda row: (row.account != "portfolio", row.ticker)):
         table.add_row(row.ticker, row.strategy.replace("_", " "), *_cells(row.figures))
@@ -64,5 +64,5 @@ def _cells(figures: Performance) -> tuple[str, ...]:
         wording.percent(figures.cagr) if figures.cagr is not None else "",
         wording.number(figures.sharpe, 2) if figures.sharpe is not None else "",
         wording.percent(figures.max_drawdown) if figures.max_drawdown is not None else "",
-        str(figures.n_trades),
+        str(figures.n_entries or "no trades"),
     )

@@ -11,6 +11,8 @@ from quant_assets.errors import LakeError
 from quant_assets.settings import Settings
 
 STORAGE_VARIABLE = "QUANT_ASSETS_DAGSTER_STORAGE"
+# Partition events are written by the thousand: see defs/event_log.py
+BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", "1000"
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -28,6 +30,7 @@ def dagster_home(settings: Settings) -> Path:
     home = settings.home if (settings.home / "dagster.yaml").is_file() else storage
     os.environ[STORAGE_VARIABLE] = str(storage)
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
     return home
 
 

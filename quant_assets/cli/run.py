@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
@@ -14,10 +14,12 @@ from quant_assets.calendars import day_window
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
 from quant_assets.logs import log_to
-from quant_assets.planning import PHASES, Phase, Rectangle
 from quant_assets.reporting import wording
-from quant_assets.validation.skill import Skill
 from quant_assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from quant_assets.planning import Phase, Rectangle
+    from quant_assets.validation.skill import Skill
 
 EXIT_CODES = {"done": 0, "failed": 1, "partial": 3}
 PHASE_TITLES = {
@@ -95,7 +97,7 @@ class Progress:
 
     def __call__(self, phase: Phase, todo: Sequence[Rectangle]) -> None:
         self.end()
-        place = f"[{[known.name for known in PHASES].index(phase.name) + 1}/{len(PHASES)}]"
+        place = f"[{list(PHASE_TITLES).index(phase.name) + 1}/{len(PHASE_TITLES)}]"
         title = PHASE_TITLES[phase.name]
         if not todo:
             aside.print(f"{place} {title}: up to date", markup=False)

@@ -6,8 +6,6 @@ import polars as pl
 
 from quant_assets.settings import Signal
 
-BANDS = ("STRONG_BULL", "BULL", "NEUTRAL", "BEAR", "STRONG_BEAR")
-
 
 def band(score: pl.Expr, settings: Signal) -> pl.Expr:
     """STRONG_BULL above 0.72, BULL above 0.62, BEAR below 0.38, STRONG_BEAR below 0.28, else NEUTRAL (limits from settings); null

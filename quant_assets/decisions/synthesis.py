@@ -66,12 +66,12 @@ def write_by_rules(signal: Mapping[str, Any], skill: Skill, *, threshold: float)
 
 
 def _thesis(score: float, base: float, low: float | None, high: float | None, threshold: float) -> str:
-    side = "above" if score >= base else "below"
+    side = "above" if score > base else "below" if score < base else "at"
     interval = f" (interval {low:.3f} to {high:.3f})" if low is not None else ""
     entry = f"above the entry threshold {threshold:.2f}" if score > threshold else f"not above the entry threshold {threshold:.2f}"
     return (
-        f"The model gives {score:.3f}{interval} that the close three sessions from now is higher, {abs(score - base):.3f} {side} the "
-        f"base rate {base:.3f}. That is {entry}."
+        f"The model gives {score:.3f}{interval} that the close three sessions from now is higher, {side} the base rate {base:.3f}. "
+        f"That is {entry}."
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 from matplotlib.figure import Figure
+from PIL import Image
 
 from quant_assets.calendars import Window
 from quant_assets.quality.findings import Findings
@@ -17,8 +18,9 @@ from quant_assets.schemas import TABLES, Table
 from quant_assets.steps.result import StepResult
 
 Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
-PREVIEW_ROWS = 8
+PREVIEW_ROWS = 12
 OFFENDING_ROWS = 50
+PICTURE_COLOURS = 32
 
 
 def check_specs(asset: str, *names: str, blocking: Sequence[str] = ()) -> list[dg.AssetCheckSpec]:
@@ -38,16 +40,21 @@ def emit(
     table: str,
     windows: Mapping[str, Window],
     picture: Figure | None = None,
+    links: Mapping[str, dg.MetadataValue[Any]] | None = None,
 ) -> Events:
     """Check results, then one materialisation of all partitions; or, when cells are withheld, of the good ones, and a failure.
+
+    Parameters
+    ----------
+    links : where to look further (files, runs), by name.
 
     Raises
     ------
     Failure : cells were withheld; the good ones are recorded, so that re-executing from failure asks for the bad ones only.
     """
-    metadata = describe(result, TABLES[table], windows)
-    if picture is not None:
-        metadata["picture"] = dg.MetadataValue.md(_inline(picture))
+    metadata = {**(links or {}), **describe(result, TABLES[table], windows)}
+    if picture is not None and result.rows.height:
+        metadata = {"picture": dg.MetadataValue.md(_inline(picture)), **metadata}
     for check in result.checks:
         yield as_check(check)
     if not result.withheld:
@@ -71,26 +78,32 @@ def describe(result: StepResult, table: Table, windows: Mapping[str, Window]) ->
     metadata: dict[str, Any] = {
         "dagster/row_count": rows.height,
         "window": f"{first} to {last}" if rows.height else f"no rows in {', '.join(windows)}",
-        "preview": dg.MetadataValue.md(markdown(rows.tail(PREVIEW_ROWS))),
+        "preview": dg.MetadataValue.md(preview(rows.sort(table.event_time, descending=True, maintain_order=True))),
+    }
+    return metadata | {name: _metadata(value) for name, value in result.figures.items()}
+
+
+def declared(table: Table) -> dict[str, Any]:
+    """The table's columns, for the asset's definition: said once instead of in every event."""
+    return {
         "dagster/column_schema": dg.TableSchema(
             columns=[
                 dg.TableColumn(
                     column.name,
                     str(column.dtype),
-                    description=f"{column.meaning} [{column.unit}]",
+                    description=column.meaning if column.unit == "-" else f"{column.meaning} [{column.unit}]",
                     constraints=dg.TableColumnConstraints(nullable=column.nullable),
                 )
                 for column in table.columns
             ]
-        ),
+        )
     }
-    return metadata | {name: _metadata(value) for name, value in result.figures.items()}
 
 
 def as_check(check: Findings) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"offending_rows": check.rows.height}
     if check.rows.height:
-        metadata["rows"] = dg.MetadataValue.md(markdown(check.rows.head(OFFENDING_ROWS)))
+        metadata["rows"] = dg.MetadataValue.md(preview(check.rows, limit=OFFENDING_ROWS))
     # Only the gate withholds rows; what the others find is worth a look, and a warning says so.
     severity = dg.AssetCheckSeverity.ERROR if check.name == "gate" else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
@@ -98,25 +111,39 @@ def as_check(check: Findings) -> dg.AssetCheckResult:
     )
 
 
-def markdown(rows: pl.DataFrame) -> str:
-    """The frame as a markdown table, floats to five digits."""
+def preview(rows: pl.DataFrame, *, limit: int = PREVIEW_ROWS) -> str:
+    """The first rows as a block of text, which the UI scrolls where it would break a wide table's words; floats to five digits.
+
+    A column that holds one value in all these rows is said once above them.
+    """
+    shown = rows.head(limit).with_columns(pl.selectors.float().round(5))
+    same = [name for name in shown.columns if shown.height > 1 and shown[name].n_unique() == 1]
     layout = pl.Config(
-        tbl_formatting="MARKDOWN",
+        tbl_formatting="NOTHING",
         tbl_hide_dataframe_shape=True,
         tbl_hide_column_data_types=True,
         tbl_cols=-1,
         tbl_rows=-1,
+        tbl_width_chars=10_000,
         fmt_str_lengths=120,
     )
+    told = [f"`{name}` {shown[name][0]}" for name in same]
     with layout:
-        return str(rows.with_columns(pl.selectors.float().round(5)))
+        block = f"```\n{shown.drop(same)}\n```"
+    return f"In each row: {', '.join(told)}\n\n{block}" if told else block
 
 
 def _metadata(value: Any) -> Any:
-    return dg.MetadataValue.json(value) if isinstance(value, dict | list) else dg.MetadataValue.null() if value is None else value
+    if isinstance(value, dict):
+        return dg.MetadataValue.md("\n".join(["| | |", "|:--|--:|", *(f"| {name} | {figure} |" for name, figure in value.items())]))
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return dg.MetadataValue.null() if value is None else value
 
 
 def _inline(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    return f"![picture](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    """The figure as markdown. Every partition's event carries it, so a palette keeps it to a few kilobytes."""
+    drawn, packed = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110, bbox_inches="tight")
+    Image.open(drawn).convert("RGB").quantize(PICTURE_COLOURS).save(packed, format="png", optimize=True)
+    return f"![picture](data:image/png;base64,{base64.b64encode(packed.getvalue()).decode()})"

@@ -24,6 +24,7 @@ from quant_assets.workspace import Workspace
 NIGHT_TAG = "quant_assets/night"
 PHASE_TAG = "quant_assets/phase"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Every event is in the run's log in the UI, and a night prints its own lines: the terminal need not repeat them."""
 
 
 @dataclass(frozen=True)

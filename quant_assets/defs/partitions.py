@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,9 +11,6 @@ import dagster as dg
 from quant_assets.calendars import TIMEZONE, Window, day_window, holidays, quarter_window, year_window
 from quant_assets.universe import Universe
 from quant_assets.workspace import Workspace
-
-# TimeWindowPartitionMapping's allowance for windows that do not exist is in beta and has no stable substitute.
-warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*allow_nonexistent_upstream_partitions.*")
 
 WEEKEND = ("0 0 * * 6", "0 0 * * 0")
 MULTI_RUN = dg.BackfillPolicy.multi_run(10**6)

@@ -5,45 +5,57 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import polars as pl
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
 COLOURS = {"threshold": "#2563eb", "top_fifth": "#d97706", "buy_and_hold": "#6b7280"}
 
 
-def importances(shares: Mapping[str, float], *, top: int = 12) -> Figure:
-    """Share of total gain of the features the trees split on."""
-    names = list(shares)[:top][::-1]
-    figure = Figure(figsize=(6, 3.2))
+def importances(shares: Mapping[str, float]) -> Figure:
+    """Share of total gain of the features the trees split on, largest first."""
+    names = [name for name, share in shares.items() if share > 0][::-1]
+    figure = Figure(figsize=(6, 0.6 + 0.2 * max(len(names), 1)))
     axes = figure.subplots()
-    axes.barh(names, [shares[name] for name in names], color=COLOURS["threshold"])
-    axes.set_title("share of gain", fontsize=10)
+    bars = axes.barh(names, [shares[name] for name in names], color=COLOURS["threshold"])
+    axes.bar_label(bars, fmt="{:.1%}", fontsize=7, padding=2)
+    axes.xaxis.set_visible(False)
+    axes.set_title("share of total gain", fontsize=10)
     return _plain(figure)
 
 
 def scores(rows: pl.DataFrame) -> Figure:
     """How far scores leave the base rate."""
-    figure = Figure(figsize=(6, 2.6))
+    figure = Figure(figsize=(6, 2.8))
     axes = figure.subplots()
     axes.hist(rows["score"].drop_nulls().to_numpy(), bins=60, color=COLOURS["threshold"])
     if rows.height:
         base = float(rows["base_rate"].mean())  # type: ignore[arg-type]
         axes.axvline(base, color="#111827", linewidth=1)
-        axes.annotate("base rate", (base, axes.get_ylim()[1]), fontsize=8, va="top")
+        axes.annotate(f"mean base rate {base:.3f} ", (base, 1.0), xycoords=("data", "axes fraction"), fontsize=8, ha="right", va="top")
+    axes.set_xlabel("score", fontsize=8)
+    axes.set_ylabel("rows", fontsize=8)
     axes.set_title("out-of-sample scores", fontsize=10)
     return _plain(figure)
 
 
 def equity(rows: pl.DataFrame) -> Figure:
-    """Each account of the window, by strategy."""
-    figure = Figure(figsize=(6, 2.8))
+    """Each account of the window, by strategy: the portfolio's bold, a name's thin with the name at its end."""
+    figure = Figure(figsize=(7, 3.6))
     axes = figure.subplots()
     shown: set[str] = set()
-    for (strategy, _, _), line in rows.group_by("strategy", "account", "ticker", maintain_order=True):
-        label = None if strategy in shown else str(strategy).replace("_", " ")
-        shown.add(str(strategy))
-        axes.plot(line["session"].to_numpy(), line["equity"].to_numpy(), color=COLOURS[str(strategy)], linewidth=1, label=label)
+    with_portfolio = "portfolio" in rows["account"]
+    for (strategy, account, ticker), line in rows.sort("session").group_by("strategy", "account", "ticker", maintain_order=True):
+        whole = account == "portfolio" or not with_portfolio
+        days, values = line["session"].to_numpy(), line["equity"].to_numpy()
+        label = str(strategy).replace("_", " ") if whole and strategy not in shown else None
+        shown |= {str(strategy)} if whole else set()
+        axes.plot(days, values, color=COLOURS[str(strategy)], linewidth=1.4 if whole else 0.7, alpha=1.0 if whole else 0.55, label=label)
+        if account == "ticker":
+            axes.annotate(f" {ticker}", (days[-1], values[-1]), fontsize=6, va="center", color=COLOURS[str(strategy)])
     if shown:
         axes.legend(fontsize=8, frameon=False)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))  # type: ignore[no-untyped-call]
     axes.set_title("equity, USD", fontsize=10)
     return _plain(figure)
 

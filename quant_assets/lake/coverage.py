@@ -53,15 +53,22 @@ def holes(expected: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
 
 
 def by_cell(sessions: pl.DataFrame, windows: Mapping[str, Window]) -> pl.DataFrame:
-    """key, window, n (sessions), first, last of each cell that holds a session."""
-    starts = pl.DataFrame(
-        [(name, window.start) for name, window in windows.items()], schema={"window": pl.String, "start": pl.Date}, orient="row"
+    """key, window, n (sessions), first, last of each cell that holds a session; what lies in no window is left out.
+
+    Parameters
+    ----------
+    windows : by their keys; they do not overlap, and may leave gaps.
+    """
+    bounds = pl.DataFrame(
+        [(name, window.start, window.end) for name, window in windows.items()],
+        schema={"window": pl.String, "start": pl.Date, "end": pl.Date},
+        orient="row",
     )
-    placed = sessions.sort("session").join_asof(starts.sort("start"), left_on="session", right_on="start", check_sortedness=False)
+    placed = sessions.sort("session").join_asof(bounds.sort("start"), left_on="session", right_on="start", check_sortedness=False)
     return (
-        placed.group_by("key", "window")
+        placed.filter(pl.col("session") < pl.col("end"))
+        .group_by("key", "window")
         .agg(n=pl.len(), first=pl.col("session").min(), last=pl.col("session").max())
-        .drop_nulls("window")
         .sort("key", "window")
     )
 
@@ -115,7 +122,9 @@ def record(
     lacking = by_cell(missing, windows).select("key", "window", lacking="n")
     starts = {name: window.start for name, window in windows.items()}
     told = pl.DataFrame(
-        [(*cell, reason) for cell, reason in (reasons or {}).items()], schema={"key": pl.String, "window": pl.String, "reason": pl.String}, orient="row"
+        [(*cell, reason) for cell, reason in (reasons or {}).items()],
+        schema={"key": pl.String, "window": pl.String, "reason": pl.String},
+        orient="row",
     )
     rows = (
         counts.join(lacking, on=["key", "window"], how="left")

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import xgboost as xgb
 from sklearn.metrics import log_loss, roc_auc_score
@@ -122,7 +123,7 @@ def train(rows: pl.DataFrame, cutoff: dt.date, *, with_members: bool, features: 
     best_round = scout.best_iteration + 1
     booster = xgb.train(PARAMETERS, _matrix(rows, features), num_boost_round=best_round)
     members = _members(rows, features, best_round, seed=cutoff.toordinal()) if with_members else ()
-    log_loss, auc = _validation_scores(scout, held, validation, best_round)
+    held_log_loss, held_auc = _validation_scores(scout, held, validation, best_round)
     return TrainedModel(
         cutoff=cutoff,
         booster=booster,
@@ -134,15 +135,15 @@ def train(rows: pl.DataFrame, cutoff: dt.date, *, with_members: bool, features: 
         train_end=rows["session"][-1],
         n_rows=rows.height,
         n_tickers=rows["ticker"].n_unique(),
-        base_rate=float(rows["label"].mean()),  # type: ignore[arg-type]
+        base_rate=float(rows["label"].to_numpy().mean()),
         best_round=best_round,
-        validation_auc=auc,
-        validation_log_loss=log_loss,
+        validation_auc=held_auc,
+        validation_log_loss=held_log_loss,
     )
 
 
-def predict(booster: xgb.Booster, rows: pl.DataFrame, *, features: Sequence[str]) -> np.ndarray:
-    """P(close[t+3] > close[t]) for each row, (n_rows,).
+def predict(booster: xgb.Booster, rows: pl.DataFrame, *, features: Sequence[str]) -> npt.NDArray[np.float64]:
+    """P(close[t+3] > close[t]) for each row, (n_rows,); a null feature is what the trees learned to do without.
 
     Raises
     ------
@@ -154,25 +155,33 @@ def predict(booster: xgb.Booster, rows: pl.DataFrame, *, features: Sequence[str]
     return np.asarray(booster.inplace_predict(_values(rows, features)), dtype=np.float64)
 
 
-def score_interval(members: Sequence[xgb.Booster], rows: pl.DataFrame, *, features: Sequence[str]) -> np.ndarray:
+def score_interval(members: Sequence[xgb.Booster], rows: pl.DataFrame, *, features: Sequence[str]) -> npt.NDArray[np.float64]:
     """2.5 and 97.5 percentile of the members' scores for each row, (n_rows, 2)."""
     scores = np.stack([predict(member, rows, features=features) for member in members])
-    return np.percentile(scores, [2.5, 97.5], axis=0).T
+    limits: npt.NDArray[np.float64] = np.percentile(scores, [2.5, 97.5], axis=0)
+    return limits.T
 
 
 def importances(booster: xgb.Booster) -> list[tuple[str, float]]:
     """Share of the total gain of each feature the trees split on, largest first."""
-    gains = {str(name): float(gain) for name, gain in booster.get_score(importance_type="total_gain").items()}  # type: ignore[arg-type]
+    gains = {str(name): float(gain) for name, gain in booster.get_score(importance_type="total_gain").items()}
     total = sum(gains.values())
     return sorted(((name, gain / total) for name, gain in gains.items()), key=lambda pair: (-pair[1], pair[0]))
 
 
 def content_hash(frame: pl.DataFrame) -> str:
-    """16 hex digits over every value of the frame in its order."""
-    return hashlib.sha256(frame.rechunk().write_ipc(None).getbuffer()).hexdigest()[:16]
+    """16 hex digits over names, types and every value of the frame in its order, however they lie in memory."""
+    digest = hashlib.sha256(str(frame.schema).encode())
+    for column in frame:
+        # Arrow leaves the bytes under a null undefined: the mask says where nulls are, and what lies there is dropped.
+        values = column.drop_nulls()
+        digest.update(column.is_null().to_numpy().tobytes())
+        digest.update("\0".join(values).encode() if values.dtype == pl.String else values.to_physical().to_numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
-def _values(rows: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
+def _values(rows: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float32]:
+    """(n_rows, n_features), NaN where a feature is null."""
     return rows.select(pl.col(list(features)).cast(pl.Float32)).to_numpy()
 
 

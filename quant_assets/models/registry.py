@@ -1,10 +1,12 @@
 """Where trained models are kept: MLflow runs by cut-off, and the registry with its aliases. What a model is, is in `pooled.py`.
 
-A run is found again by what it was trained on, so training the same cut-off on the same rows resumes its run.
+A run is found again by what it was trained on and how, so training the same cut-off on the same rows resumes its run.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import tempfile
@@ -18,6 +20,7 @@ import mlflow
 import polars as pl
 import xgboost as xgb
 from mlflow.entities import Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from quant_assets.errors import ModelError
@@ -57,7 +60,7 @@ class ModelRegistry:
         self.client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def log(self, model: TrainedModel, *, partition: str) -> str:
-        """Stores a trained model and returns its run id."""
+        """Stores a trained model and returns its run id; the same training once more resumes its run, and may add the members."""
         experiment = self._experiment_id()
         run = self._same_training(experiment, model) or self.client.create_run(experiment, run_name=f"{MODEL_NAME} {partition}")
         run_id: str = run.info.run_id
@@ -69,13 +72,7 @@ class ModelRegistry:
             "validation_auc": model.validation_auc,
             "validation_log_loss": model.validation_log_loss,
         }
-        tags = {
-            "asset": EXPERIMENT,
-            "partition": partition,
-            "cutoff": model.cutoff.isoformat(),
-            "feature_set": model.feature_set,
-            "lake_version": model.lake_version,
-        }
+        tags = {"asset": EXPERIMENT, "partition": partition, **_identity(model)}
         params = {**PARAMETERS, "features": ",".join(model.features), "train_start": model.train_start, "train_end": model.train_end}
         self.client.log_batch(
             run_id,
@@ -106,31 +103,28 @@ class ModelRegistry:
         return str(version.version)
 
     def load(self, run_id: str) -> StoredModel:
-        """Raises ModelError when the run or its files are gone."""
+        """The model of a run. Raises ModelError when the run or its files are gone or damaged."""
         try:
             files = {item.path for item in self.client.list_artifacts(run_id)}
             with tempfile.TemporaryDirectory() as folder:
                 booster = xgb.Booster(model_file=self.client.download_artifacts(run_id, BOOSTER, folder))
                 members = self.client.download_artifacts(run_id, MEMBER_FILE, folder) if MEMBER_FILE in files else None
                 raw = pl.read_parquet(members)["booster"].to_list() if members else []
-        except (MlflowException, OSError, xgb.core.XGBoostError):
-            raise ModelError(f"model run {run_id} is not in {self.uri}", remedy="run again: its cut-off will be trained anew") from None
+        except (MlflowException, OSError, xgb.core.XGBoostError, pl.exceptions.PolarsError) as error:
+            why = str(error).splitlines()[0]
+            raise ModelError(
+                f"model run {run_id} cannot be read from {self.uri} ({why})", remedy="materialise pooled_model for its quarter again"
+            ) from None
         return StoredModel(run_id, booster, tuple(xgb.Booster(model_file=bytearray(one)) for one in raw))
-
-    def has(self, run_id: str) -> bool:
-        """True when the run and its booster are there."""
-        try:
-            return any(item.path == BOOSTER for item in self.client.list_artifacts(run_id))
-        except MlflowException:
-            return False
 
     def _experiment_id(self) -> str:
         found = self.client.get_experiment_by_name(EXPERIMENT)
-        return found.experiment_id if found else self.client.create_experiment(EXPERIMENT, artifact_location=f"{self.artifacts}/{EXPERIMENT}")
+        if found:
+            return str(found.experiment_id)
+        return str(self.client.create_experiment(EXPERIMENT, artifact_location=f"{self.artifacts}/{EXPERIMENT}"))
 
     def _same_training(self, experiment: str, model: TrainedModel) -> Run | None:
-        same = {"cutoff": model.cutoff.isoformat(), "feature_set": model.feature_set, "lake_version": model.lake_version}
-        where = " and ".join(f"tags.{key} = '{value}'" for key, value in same.items())
+        where = " and ".join(f"tags.{key} = '{value}'" for key, value in _identity(model).items())
         found = self.client.search_runs([experiment], filter_string=where, max_results=1)
         return found[0] if found else None
 
@@ -141,7 +135,7 @@ class ModelRegistry:
             return False
         return True
 
-    def _new_version(self, run_id: str, model: TrainedModel):  # type: ignore[no-untyped-def]
+    def _new_version(self, run_id: str, model: TrainedModel) -> ModelVersion:
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
         with mlflow.start_run(run_id=run_id):
@@ -149,3 +143,13 @@ class ModelRegistry:
                 model.booster, name="model", pip_requirements=[f"xgboost=={xgb.__version__}"], model_format="ubj"
             )
         return self.client.create_model_version(MODEL_NAME, logged.model_uri, run_id=run_id, model_id=logged.model_id)
+
+
+def _identity(model: TrainedModel) -> dict[str, str]:
+    """What makes two trainings the same one, as tags."""
+    return {
+        "cutoff": model.cutoff.isoformat(),
+        "feature_set": model.feature_set,
+        "lake_version": model.lake_version,
+        "parameters": hashlib.sha256(json.dumps(PARAMETERS, sort_keys=True).encode()).hexdigest()[:12],
+    }

@@ -14,14 +14,15 @@ import polars as pl
 from great_expectations.data_context import EphemeralDataContext
 
 from quant_assets.errors import QuantAssetsError
-from quant_assets.schemas import TABLES
 from quant_assets.quality.findings import Findings
+from quant_assets.schemas import TABLES
 
 POSITIVE = {"prices": ("open", "high", "low", "close"), "index_prices": ("close",)}
 
 
 def expectations(table: str) -> list[gxe.Expectation]:
-    """What must hold for a source table: the declared columns, no nulls where none are allowed, unique keys, positive prices, known_at set."""
+    """What must hold for a source table: the declared columns, no nulls where none is allowed, unique keys, positive prices, and
+    nothing fetched before it was known."""
     spec = TABLES[table]
     required = [column.name for column in spec.columns if not column.nullable]
     return [
@@ -43,10 +44,9 @@ def judge_table(table: str, rows: pl.DataFrame) -> list[Findings]:
     if rows.is_empty():
         return [Findings("suite", False, f"{table}: no rows to judge")]
     context = _context()
-    name = f"{table}"
-    suite = gx.ExpectationSuite(name=name, expectations=expectations(table))
-    source = context.data_sources.add_or_update_pandas(name)
-    batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
+    suite = gx.ExpectationSuite(name=table, expectations=expectations(table))
+    source = context.data_sources.add_or_update_pandas(table)
+    batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe(table)
     # GX takes pandas frames only: this is the one door
     result = batch.get_batch({"dataframe": rows.to_pandas()}).validate(suite)
     failed = [_explain(one) for one in result.results if not one.success]
@@ -57,7 +57,7 @@ def judge_table(table: str, rows: pl.DataFrame) -> list[Findings]:
 @cache
 def _context() -> EphemeralDataContext:
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    context.variables.progress_bars = {"globally": False}
     return context
 
 
@@ -65,9 +65,12 @@ def _explain(one: Any) -> str:
     raised = next((info for info in _exceptions(one.exception_info) if info.get("raised_exception")), None)
     kind, settings = one.expectation_config.type, one.expectation_config.kwargs
     if raised:
-        raise QuantAssetsError(f"expectation {kind} raised: {raised['exception_message']}", remedy="report it, this is not a verdict on the data")
+        raise QuantAssetsError(
+            f"expectation {kind} raised: {raised['exception_message']}", remedy="report it, this is not a verdict on the data"
+        )
     column = settings.get("column") or settings.get("column_list") or "table"
-    return f"{kind} fails on {column}: {one.result.get('unexpected_count', '?')} rows, e.g. {one.result.get('partial_unexpected_list', [])[:3]}"
+    count, examples = one.result.get("unexpected_count", "?"), one.result.get("partial_unexpected_list", [])[:3]
+    return f"{kind} fails on {column}: {count} rows, e.g. {examples}"
 
 
 def _exceptions(info: Any) -> list[dict[str, Any]]:

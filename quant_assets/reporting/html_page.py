@@ -18,12 +18,12 @@ import polars as pl
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from quant_assets.backtest.run import PORTFOLIO, STRATEGIES
 from quant_assets.calendars import session_close
 from quant_assets.reporting import wording
 from quant_assets.reporting.atomic import write_text
 from quant_assets.reporting.charts import embedded, equity_chart, price_chart
 from quant_assets.reporting.geometry import Axis, Track, bar_around_zero, gauge, track
-from quant_assets.backtest.run import PORTFOLIO, STRATEGIES
 from quant_assets.reporting.inputs import PerformanceRow, ReportInputs
 
 if TYPE_CHECKING:
@@ -171,14 +171,14 @@ def _strategies(inputs: ReportInputs) -> dict[str, Any]:
 
 
 def _accounts(performance: Sequence[PerformanceRow]) -> list[dict[str, Any]]:
-    """The rules of one account in their fixed order; none when it never ran. An account without a return never traded."""
+    """The rules of one account in their fixed order; none when it never ran."""
     rows = sorted(performance, key=lambda row: STRATEGIES.index(row.strategy))
     return [
         {
             "strategy": row.strategy,
             "name": STRATEGY_NAMES[row.strategy],
             "figures": row.figures,
-            "traded": row.figures.total_return is not None,
+            "traded": row.figures.n_entries > 0,
         }
         for row in rows
     ]

@@ -70,7 +70,7 @@ def _auc_finding(skill: Skill) -> str:
     measured = f"AUC {number(skill.auc)}"
     if skill.auc_low is None or skill.auc_high is None:
         return f"Out of sample: {measured}; too few sessions for an interval, so nothing can be said about the model."
-    span = f"95 % interval {interval(skill.auc_low, skill.auc_high)}"
+    span = f"95 % interval {interval(skill.auc_low, skill.auc_high, digits=_digits_off(0.5, skill.auc_low, skill.auc_high))}"
     if skill.auc_low > 0.5:
         return f"Out of sample, the scores beat a coin flip: {measured}, and the {span} lies above 0.5."
     if skill.auc_high < 0.5:
@@ -81,13 +81,21 @@ def _auc_finding(skill: Skill) -> str:
 def _rank_ic_finding(skill: Skill) -> str:
     if skill.rank_ic is None:
         return "The rank IC needs several names in a session; there is none to show."
+    measured = f"mean rank IC {signed(skill.rank_ic)}"
     if skill.rank_ic_low is None or skill.rank_ic_high is None:
-        return "There are too few sessions for an interval of the rank IC."
+        return f"Within a session: {measured}; too few sessions for an interval, so nothing can be said about the order of the names."
+    digits = _digits_off(0.0, skill.rank_ic_low, skill.rank_ic_high)
+    span = f"95 % interval {interval(skill.rank_ic_low, skill.rank_ic_high, sign=True, digits=digits)}"
     if skill.rank_ic_low > 0:
-        return "Within a session, higher-ranked names did better on average: the interval of the rank IC excludes 0."
+        return f"Within a session, higher-ranked names did better on average: {measured}, and the {span} lies above 0."
     if skill.rank_ic_high < 0:
-        return "Within a session, higher-ranked names did worse on average: the interval of the rank IC excludes 0."
-    return "Within a session, the order of the names is indistinguishable from a random one: the interval of the rank IC contains 0."
+        return f"Within a session, higher-ranked names did worse on average: {measured}, and the {span} lies below 0."
+    return f"Within a session, the order of the names is indistinguishable from a random one: {measured}, and the {span} contains 0."
+
+
+def _digits_off(reference: float, *bounds: float) -> int:
+    """Digits, three to six, with which no bound is printed as the reference: 0.000 cannot be said to lie above 0."""
+    return next((digits for digits in range(3, 6) if all(round(bound, digits) != reference for bound in bounds)), 6)
 
 
 def _log_loss_finding(skill: Skill) -> str | None:

@@ -8,7 +8,6 @@ from functools import cache
 
 import pandas as pd
 import polars as pl
-from arch.data import nasdaq, sp500
 
 from quant_assets.calendars import Window
 from quant_assets.sources.base import known_at_close
@@ -18,6 +17,8 @@ SERIES = ("nasdaq", "sp500")
 
 @cache
 def _bars(series: str) -> pd.DataFrame:
+    from arch.data import nasdaq, sp500  # arch compiles and imports its models for a second: only when asked for
+
     loaded: pd.DataFrame = {"nasdaq": nasdaq, "sp500": sp500}[series].load()
     return loaded
 
@@ -31,8 +32,8 @@ class ArchIndices:
         return {series: Window(days[0].date(), days[-1].date() + dt.timedelta(days=1)) for series, days in spans.items()}
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
-        inside = [_bars(key).loc[str(window.start) : str(window.last_day)].assign(series=key) for key in sorted(keys)]
-        return pd.concat(inside).rename_axis("date").reset_index()
+        known = pd.concat([_bars(key).assign(series=key) for key in sorted(keys)]).rename_axis("date").reset_index()
+        return known[(known["date"] >= pd.Timestamp(window.start)) & (known["date"] < pd.Timestamp(window.end))].reset_index(drop=True)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         bars = pl.from_pandas(raw).select(

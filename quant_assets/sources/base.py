@@ -26,7 +26,10 @@ class Source(Protocol):
         ...
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
-        """The vendor's rows for the window, as delivered. Raises SourceError when the vendor does not deliver."""
+        """The vendor's rows for the window, as delivered; of `prices` also the bar before it, against which its first change shows.
+
+        Keys and dates it does not offer give no rows. Raises SourceError when the vendor does not deliver.
+        """
         ...
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
@@ -39,7 +42,6 @@ def known_at_close(frame: pl.DataFrame) -> pl.DataFrame:
 
     A bar dated outside the exchange's sessions is an error that the quality gate names, so it must survive until there.
     """
-    span = Window(frame["session"].min(), frame["session"].max() + dt.timedelta(days=1))  # type: ignore[arg-type, operator]
-    closes = session_table(span).select("session", known_at="close_at")
+    closes = session_table(Window(dt.date.min, dt.date.max)).select("session", known_at="close_at")
     midnight = pl.col("session").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return frame.join(closes, on="session", how="left").with_columns(pl.col("known_at").fill_null(midnight))
+    return frame.join(closes, on="session", how="left", maintain_order="left").with_columns(pl.col("known_at").fill_null(midnight))

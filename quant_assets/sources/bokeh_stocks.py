@@ -40,7 +40,8 @@ class BokehStocks:
         return pd.concat([before, inside]).sort_values(["ticker", "date"], ignore_index=True)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
-        bars = pl.from_pandas(raw).with_columns(session=pl.col("date").dt.date(), volume=pl.col("volume").cast(pl.Float64))
+        prices = pl.col("open", "high", "low", "close", "volume", "adj_close").cast(pl.Float64)
+        bars = pl.from_pandas(raw).select(pl.col("ticker").cast(pl.String), prices, session=pl.col("date").dt.date())
         return known_at_close(infer_actions(bars)).with_columns(
             price_basis=pl.lit("raw"), source=pl.lit(self.name), fetched_at=pl.lit(fetched_at, dtype=pl.Datetime("us", "UTC"))
         )

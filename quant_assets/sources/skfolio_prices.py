@@ -37,13 +37,18 @@ class SkfolioPrices:
         return {str(ticker): span for ticker in closes.columns}
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
+        """The closes of the window, and the one before it, against which its first return shows."""
         closes = _closes()
-        inside = closes.loc[str(window.start) : str(window.last_day), [key for key in keys if key in closes.columns]]
-        long = inside.rename_axis(index="date", columns="ticker").stack().rename("adj_close").reset_index()
+        mine = closes[[key for key in keys if key in closes.columns]]
+        start, end = (int(mine.index.searchsorted(pd.Timestamp(day))) for day in (window.start, window.end))
+        inside = mine.iloc[max(start - 1, 0) : end].rename_axis("date").reset_index()
+        long = inside.melt(id_vars="date", var_name="ticker", value_name="adj_close").dropna()
         return long.sort_values(["ticker", "date"], ignore_index=True)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
-        bars = pl.from_pandas(raw).select("ticker", session=pl.col("date").dt.date(), close=pl.col("adj_close"))
+        bars = pl.from_pandas(raw).select(
+            pl.col("ticker").cast(pl.String), session=pl.col("date").dt.date(), close=pl.col("adj_close").cast(pl.Float64)
+        )
         absent = pl.lit(None, dtype=pl.Float64)
         return known_at_close(bars).with_columns(
             open=absent,

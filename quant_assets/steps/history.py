@@ -62,24 +62,21 @@ def store_prices(
     """Normalises, reconciles, judges; stores the good cells and the quarantine, and says which cells are withheld."""
     asked = work.known(span(windows))
     fetched_at = work.clock()
-    normalised = {
-        name: source_named(work.settings.profile, "prices", name).normalise(frame, fetched_at=fetched_at) for name, frame in raw.items()
-    }
+    delivered = _delivered(raw, profile=work.settings.profile, fetched_at=fetched_at)
     universe = Universe(tuple(work.universe[ticker] for ticker in tickers), work.universe.file)
-    own = [
-        normalised[name].filter(pl.col("ticker").is_in([known.ticker for known in universe.listings if known.source == name]))
-        for name in normalised
-    ]
-    rows = pl.concat([part.select(list(TABLES["prices"].schema)) for part in own])
-    listed = pl.DataFrame([(known.ticker, known.listed) for known in universe.listings], schema=["ticker", "listed"], orient="row")
-    rows = rows.join(listed, on="ticker").filter(pl.col("session") >= pl.col("listed")).drop("listed").sort("ticker", "session")
-    compared = _second_opinions(rows, normalised)
-    verdict = judge_prices(rows, universe, asked, confirmed=compared.filter(~pl.col("finding")).select("ticker", "session"))
+    listings = [(known.ticker, known.source, known.listed) for known in universe.listings]
+    listed = pl.DataFrame(listings, schema={"ticker": pl.String, "source": pl.String, "listed": pl.Date}, orient="row")
+    own = delivered.join(listed, on=["ticker", "source"]).filter(pl.col("session") >= pl.col("listed")).drop("listed")
+    rows = own.sort("ticker", "session", maintain_order=True)
+    compared = compare_returns(rows, delivered.join(listed, on=["ticker", "source"], how="anti"))
+    agreed = compared.filter(~pl.col("finding")).select("ticker", "session")
+    verdict = judge_prices(rows, universe, asked, fetched_at=fetched_at, confirmed=agreed)
     accepted = TABLES["prices"].conform(verdict.accepted).sort("ticker", "session")
     scope = {"table": "prices"}
     work.lake.replace("prices", accepted, keys=tickers, window=asked)
     work.lake.replace("quarantine", verdict.quarantined, keys=tickers, window=asked, scope=scope)
-    log = pl.concat([_inferred_log(accepted), compared.pipe(findings_log, primary="the universe's source", second="a second source")])
+    kept = compared.join(accepted, on=["ticker", "session"], how="semi")
+    log = pl.concat([_inferred_log(accepted), findings_log(kept, primary="the universe's source", second="a second source")])
     work.lake.replace("quality_log", log.select(list(TABLES["quality_log"].schema)), keys=tickers, window=asked, scope=scope)
     withheld = {(ticker, str(year)): reason for (ticker, year), reason in verdict.withheld.items()}
     coverage.record(work.lake, "prices", universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
@@ -117,16 +114,17 @@ def build_features(work: Workspace, tickers: Sequence[str], windows: Windows, *,
 def build_labels(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
     """Labels of the windows, as known at `as_of`: a label whose end is still to come is null."""
     asked = work.known(span(windows))
-    ahead = Window(asked.start, min(work.after_as_of, asked.end + dt.timedelta(days=7 + 2 * HORIZON_SESSIONS)))
     coverage.require_complete(work.lake, "prices", work.universe, tickers, asked)
-    calendar = session_table(Window(asked.start, asked.end + dt.timedelta(days=14 + 2 * HORIZON_SESSIONS)))
-    prices = work.lake.scan("prices", keys=tickers, window=Window(work.history.start, ahead.end))
+    # The longest closure since 1990 took 4 sessions out of a week: this holds the label_end of the last bar asked for.
+    last_end = asked.end + dt.timedelta(days=14 + 2 * HORIZON_SESSIONS)
+    calendar = session_table(Window(asked.start, last_end))
+    prices = work.lake.scan("prices", keys=tickers, window=work.known(Window(work.history.start, last_end)))
     rows = forward_return_labels(prices, calendar, horizon=HORIZON_SESSIONS, as_of=work.as_of, window=asked)
     rows = TABLES["labels"].conform(rows)
     work.lake.replace("labels", rows, keys=tickers, window=asked)
     coverage.record(work.lake, "labels", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
     known = rows["label"].drop_nulls()
-    figures = {"known_labels": known.len(), "base_rate": float(known.mean()) if known.len() else None}  # type: ignore[arg-type]
+    figures = {"known_labels": known.len(), "base_rate": float(known.to_numpy().mean()) if known.len() else None}
     return StepResult(rows, figures)
 
 
@@ -134,20 +132,18 @@ def _require_index(work: Workspace, window: Window) -> None:
     expected = coverage.every_session(["sp500"], Window(max(window.start, work.history.start), window.end))
     missing = coverage.holes(expected, coverage.stored_sessions(work.lake, "index_prices", window))
     if not missing.is_empty():
-        first, last = missing["session"].min(), missing["session"].max()
+        days = missing["session"].to_list()
         raise LakeError(
-            f"index_prices: sp500 lacks {missing.height} sessions, {first}..{last}", remedy="materialise index_prices for those years first"
+            f"index_prices: sp500 lacks {len(days)} sessions, {days[0]}..{days[-1]}",
+            remedy="materialise index_prices for those years first",
         )
 
 
-def _second_opinions(rows: pl.DataFrame, normalised: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """`rows` against every other source that has the same names."""
-    compared = []
-    for name, other in normalised.items():
-        mine = rows.filter(pl.col("source") != name)
-        shared = mine.filter(pl.col("ticker").is_in(other["ticker"].unique().implode()))
-        compared.append(compare_returns(shared, other))
-    return pl.concat(compared)
+def _delivered(raw: Mapping[str, pd.DataFrame], *, profile: str, fetched_at: dt.datetime) -> pl.DataFrame:
+    """All vendors' frames as rows of `prices`; none when no vendor has any of the names."""
+    schema = TABLES["prices"].schema
+    frames = [source_named(profile, "prices", name).normalise(frame, fetched_at=fetched_at) for name, frame in raw.items()]
+    return pl.concat([pl.DataFrame(schema=schema), *(frame.select(list(schema)) for frame in frames)])
 
 
 def _inferred_log(rows: pl.DataFrame) -> pl.DataFrame:

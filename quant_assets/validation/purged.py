@@ -31,7 +31,12 @@ def learnable(rows: pl.DataFrame, boundary: dt.date, *, embargo_sessions: int = 
 
 
 def recent_slice(rows: pl.DataFrame, n_sessions: int, *, embargo_sessions: int = EMBARGO_SESSIONS) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(fit, validation): the last `n_sessions` sessions, and the rows before them purged of labels that reach into them."""
+    """(fit, validation): the rows before the last `n_sessions` sessions, purged of labels that reach into them, and those sessions.
+
+    Parameters
+    ----------
+    rows : with `session`, `label` and `label_end`; at least one.
+    """
     days = rows["session"].unique().sort()
     start: dt.date = days[-min(n_sessions, len(days))]
     return learnable(rows, start, embargo_sessions=embargo_sessions), rows.filter(pl.col("session") >= start)

@@ -6,7 +6,9 @@ Returns of a strategy are `backtest/metrics.py`'s business.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +21,10 @@ RESAMPLES = 300
 SEED = 20130301
 MIN_NAMES = 5
 
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Skill:
-    """Out-of-sample skill of scores whose labels are known; None where there is nothing to measure.
+    """Out-of-sample skill of scores whose labels are known; None where there is nothing to measure: no such row, or one outcome only.
 
     auc : ROC AUC of score against label, pooled. rank_ic : mean over sessions of the Spearman correlation across names of score and
     realised return. Intervals are 95 %, circular block bootstrap over sessions (blocks of 21, seeded; Politis and Romano 1992).
@@ -53,9 +53,10 @@ class Skill:
         """Why the scores do not count as proven, or None: the whole AUC interval must lie above 0.5."""
         if self.auc is None or self.auc_low is None:
             return "unproven: no out-of-sample score has a known label yet"
-        if self.auc_low <= 0.5:
-            return f"unproven: out-of-sample AUC {self.auc:.3f}, interval {self.auc_low:.3f} to {self.auc_high:.3f} includes 0.5"
-        return None
+        if self.auc_low > 0.5:
+            return None
+        where = "lies below 0.5" if self.auc_high is not None and self.auc_high < 0.5 else "includes 0.5"
+        return f"unproven: out-of-sample AUC {self.auc:.3f}, interval {self.auc_low:.3f} to {self.auc_high:.3f} {where}"
 
 
 def measure(scored: pl.DataFrame, *, threshold: float) -> Skill:
@@ -73,11 +74,11 @@ def measure(scored: pl.DataFrame, *, threshold: float) -> Skill:
     auc_low, auc_high = _auc_interval(rows)
     ic, ic_low, ic_high = _rank_ic(rows)
     label, score = rows["label"].to_numpy(), rows["score"].to_numpy()
-    years = rows["session"].dt.year().alias("year")
     by_year = []
-    for (year,), part in rows.group_by(years, maintain_order=True):
+    for year in rows["session"].dt.year().unique().sort():
+        part = rows.filter(pl.col("session").dt.year() == year)
         if part["label"].n_unique() == 2:
-            by_year.append((int(year), _auc(part), *_auc_interval(part)))  # type: ignore[call-overload]
+            by_year.append((year, _auc(part), *_auc_interval(part)))
     return Skill(
         rows.height,
         n_sessions,
@@ -137,7 +138,8 @@ def _rank_ic(rows: pl.DataFrame) -> tuple[float | None, float | None, float | No
     return float(ics.mean()), *_interval(ics, lambda chosen: float(chosen.mean()))
 
 
-def _interval(values: npt.NDArray[np.generic], statistic) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+def _interval(values: npt.NDArray[Any], statistic: Callable[[npt.NDArray[Any]], float]) -> tuple[float, float]:
+    """2.5 and 97.5 percentile of a statistic of resampled blocks of `values`, one value a session."""
     bootstrap = CircularBlockBootstrap(min(BLOCK_SESSIONS, len(values)), values, seed=SEED)
     draws = np.array([statistic(data[0][0]) for data in bootstrap.bootstrap(RESAMPLES)])
     low, high = np.percentile(draws, [2.5, 97.5])

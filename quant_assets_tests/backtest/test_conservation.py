@@ -96,9 +96,11 @@ def test_equity_is_the_journal_at_the_prices(moves: dict, listed: dict):
         if account == "ticker":
             trades = trades.filter(pl.col("ticker") == ticker)
         booked = trades.to_dicts()
-        for session, cash, position in rows.select("session", "cash", "position").iter_rows():
+        for session, cash, position, entries in rows.select("session", "cash", "position", "entries").iter_rows():
             assert replayed(booked, by_name, session) == (pytest.approx(cash, abs=CENT), pytest.approx(position, abs=CENT))
+            assert entries == sum(trade["entered"] <= session for trade in booked)
         last = rows.sort("session").row(-1, named=True)
+        assert last["costs"] == pytest.approx(trades["commission"].sum() + trades["spread_cost"].sum(), abs=CENT)
         assert last["position"] == 0
         assert last["cash"] == pytest.approx(10_000 + trades["pnl"].sum(), abs=CENT)
         check_sizes(trades, rows, bars, scored, alone=account == "ticker")

@@ -50,6 +50,8 @@ def test_time_exit_at_the_open_of_t_plus_4():
     assert trade["ret"] == pytest.approx(983.842 / 9_902.98, abs=1e-9)
     assert result.equity["equity"].to_list() == pytest.approx([10_000, 10_096.02, 9_997.02, 9_997.02, 10_983.842], abs=CENT)
     assert result.equity["position"].to_list() == pytest.approx([0, 9_999, 9_900, 9_900, 0], abs=CENT)
+    assert result.equity["entries"].to_list() == [0, 1, 1, 1, 1]
+    assert result.equity["costs"].to_list() == pytest.approx([0, 2.98, 2.98, 2.98, 6.158], abs=CENT)
 
 
 def test_stop_within_the_bar_sells_at_the_stop_less_the_half_spread():
@@ -183,7 +185,9 @@ def test_an_incomplete_bar_values_a_position_but_fills_nothing():
 def test_a_position_open_at_the_end_is_in_the_equity_only():
     result = run([QUIET, QUIET, (100, 104, 99, 103)])
     assert result.trades.is_empty()
-    assert result.equity.row(2) == (DAYS[2], pytest.approx(97.02 + 99 * 103), pytest.approx(97.02), pytest.approx(99 * 103))
+    day, equity, cash, position, entries, costs = result.equity.row(2)
+    assert (day, entries) == (DAYS[2], 1)
+    assert (equity, cash, position, costs) == pytest.approx((97.02 + 99 * 103, 97.02, 99 * 103, 2.98), abs=CENT)
 
 
 @pytest.mark.parametrize(("cash", "n_trades"), [(101.03, 1), (101.01, 0)])
@@ -192,6 +196,7 @@ def test_without_cash_for_a_share_and_its_commission_there_is_no_trade(cash: flo
     assert result.trades.height == n_trades
     if n_trades == 0:
         assert result.equity["equity"].to_list() == [cash] * 5
+        assert result.equity.select("entries", "costs").unique().rows() == [(0, 0.0)]
 
 
 def test_buy_and_hold_waits_for_its_first_bar_and_never_sells():

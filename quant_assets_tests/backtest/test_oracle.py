@@ -62,10 +62,11 @@ def find_trades(wanted: np.ndarray, opens: np.ndarray, lows: np.ndarray, splits:
     return found
 
 
-def replay(plans: list[list[dict]], score: np.ndarray, m: dict[str, np.ndarray], parts: int) -> tuple[np.ndarray, list[tuple]]:
-    """Equity at every close and (name, entry, exit, reason, shares) of closed trades, for given trades of each name."""
+def replay(plans: list[list[dict]], score: np.ndarray, m: dict[str, np.ndarray], parts: int) -> tuple[np.ndarray, np.ndarray, list[tuple]]:
+    """For given trades of each name: equity and costs paid so far at every close, (name, entry, exit, reason, shares) of closed trades."""
     n, width = m["open"].shape
     cash, shares, equity, closed, held = 10_000.0, np.zeros(width), np.full(n, 10_000.0), [], [None] * width
+    paid = np.zeros(n)
     for day in range(1, n):
         shares *= m["split"][day]
         cash += shares @ m["dividend"][day]
@@ -80,16 +81,18 @@ def replay(plans: list[list[dict]], score: np.ndarray, m: dict[str, np.ndarray],
                         bought -= 1
                     assert bought > 0, "the oracle needs accounts that can always afford a share"
                     cash -= bought * fill + max(1.0, 0.005 * bought)
+                    paid[day] += bought * m["open"][day, name] * 0.0002 + max(1.0, 0.005 * bought)
                     shares[name], held[name] = bought, (plan, bought)
                 continue
             for name in range(width):
                 if held[name] and held[name][0]["exit"] == day and held[name][0]["reason"] in when:
                     plan, bought = held[name]
                     cash += shares[name] * plan["quoted"] * 0.9998 - max(1.0, 0.005 * shares[name])
+                    paid[day] += shares[name] * plan["quoted"] * 0.0002 + max(1.0, 0.005 * shares[name])
                     shares[name], held[name] = 0.0, None
                     closed.append((name, plan["entry"], day, plan["reason"], bought))
         equity[day] = cash + shares @ m["close"][day]
-    return equity, closed
+    return equity, paid.cumsum(), closed
 
 
 @pytest.mark.parametrize("strategy", ["threshold", "top_fifth"])
@@ -102,7 +105,7 @@ def test_engine_and_oracle_agree(market: dict[str, pl.DataFrame], strategy: str,
     plans = [find_trades(wanted[:, i], m["open"][:, i], m["low"][:, i], m["split"][:, i], atr[:, i]) for i in range(len(NAMES))]
     if account != "PORTFOLIO":
         plans = [plan if name == account else [] for name, plan in zip(NAMES, plans, strict=True)]
-    equity, closed = replay(plans, score, m, parts=3 if account == "PORTFOLIO" else 1)
+    equity, costs, closed = replay(plans, score, m, parts=3 if account == "PORTFOLIO" else 1)
 
     tables = backtest(prices, market["scores"], market["atr"], as_of=LAST)
     mine = tables.equity.filter(pl.col("strategy") == strategy, pl.col("ticker") == account).sort("session")
@@ -114,6 +117,9 @@ def test_engine_and_oracle_agree(market: dict[str, pl.DataFrame], strategy: str,
     assert sorted(trades.select("ticker", "entered", "session", "exit_reason", "entry_shares").rows()) == expected
     assert {"time", "stop", "gap"} <= {row[3] for row in expected}
     assert np.abs(mine["equity"].to_numpy() - equity).max() < CENT
+    entered = np.bincount([trade["entry"] for plan in plans for trade in plan], minlength=len(days)).cumsum()
+    assert mine["entries"].to_list() == entered.tolist()
+    assert np.abs(mine["costs"].to_numpy() - costs).max() < CENT
 
 
 def test_buy_and_hold_is_shares_times_splits_and_dividends(market: dict[str, pl.DataFrame]):
@@ -128,3 +134,10 @@ def test_buy_and_hold_is_shares_times_splits_and_dividends(market: dict[str, pl.
     expected = shares * close + paid + np.concatenate([[10_000], np.full(len(close) - 1, cash)])
     mine = backtest(**market, as_of=LAST).equity.filter(pl.col("strategy") == "buy_and_hold", pl.col("ticker") == "AAPL").sort("session")
     assert np.abs(mine["equity"].to_numpy() - expected).max() < CENT
+    assert mine["entries"].to_list() == [0] + [1] * (len(close) - 1)
+    assert mine["costs"][-1] == pytest.approx(bought * opening[1] * 0.0002 + max(1, 0.005 * bought), abs=CENT)
+
+
+def test_buy_and_hold_of_the_portfolio_enters_every_name_once(market: dict[str, pl.DataFrame]):
+    mine = backtest(**market, as_of=LAST).equity.filter(pl.col("strategy") == "buy_and_hold", pl.col("account") == "portfolio")
+    assert mine.sort("session")["entries"].to_list() == [0] + [3] * (mine.height - 1)

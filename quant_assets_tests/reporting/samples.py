@@ -89,7 +89,8 @@ def sample(bars: tuple[str, ...] = BARS, adjusted: tuple[str, ...] = ADJUSTED) -
 
 def without_trades(inputs: ReportInputs) -> ReportInputs:
     """No rule ever entered: every account stays at its opening cash."""
-    flat = inputs.equity.with_columns(equity=pl.lit(10_000.0), cash=pl.lit(10_000.0), position=pl.lit(0.0))
+    cash = pl.lit(10_000.0)
+    flat = inputs.equity.with_columns(equity=cash, cash=cash, position=pl.lit(0.0), entries=pl.lit(0, dtype=pl.Int64), costs=pl.lit(0.0))
     return replace(inputs, equity=flat, performance=_performance(flat))
 
 
@@ -200,11 +201,14 @@ def _equity(tradable: list[str], closes: dict[str, pl.DataFrame]) -> pl.DataFram
         for offset, strategy in enumerate(STRATEGIES):
             idle = strategy == "threshold" and ticker == "IBM"
             held = pl.lit(not idle) if idle or strategy == "buy_and_hold" else pl.col("number") % 7 < 1 + offset
-            wealth = bars.select("session", equity=10_000 * (1 + change * held.cast(pl.Float64)).cum_prod())
+            bought = pl.col("number") == 1 if strategy == "buy_and_hold" else pl.lit(not idle) & (pl.col("number") % 7 == 1)
+            wealth = bars.select(
+                "session", equity=10_000 * (1 + change * held.cast(pl.Float64)).cum_prod(), entries=bought.cast(pl.Int64).cum_sum()
+            )
             frames.append(_account(wealth, strategy, "ticker", ticker, position=0.0 if idle else 1.0))
     for strategy in STRATEGIES if frames else ():
         mine = pl.concat(frames).filter(pl.col("strategy") == strategy)
-        wealth = mine.group_by("session").agg(pl.col("equity").mean()).sort("session")
+        wealth = mine.group_by("session").agg(pl.col("equity").mean(), pl.col("entries").sum()).sort("session")
         frames.append(_account(wealth, strategy, "portfolio", PORTFOLIO, position=1.0))
     return TABLES["equity"].conform(pl.concat(frames) if frames else pl.DataFrame(schema=TABLES["equity"].schema))
 
@@ -213,7 +217,8 @@ def _account(wealth: pl.DataFrame, strategy: str, account: str, ticker: str, *, 
     """An account that always ends with `position` of its equity in shares."""
     columns = {"strategy": pl.lit(strategy), "account": pl.lit(account), "ticker": pl.lit(ticker)}
     held = pl.col("equity") * position
-    return wealth.with_columns(**columns, position=held, cash=pl.col("equity") - held).select(list(TABLES["equity"].schema))
+    filled = wealth.with_columns(**columns, position=held, cash=pl.col("equity") - held, costs=pl.col("entries") * 3.0)
+    return filled.select(list(TABLES["equity"].schema))
 
 
 def _performance(equity: pl.DataFrame) -> list[PerformanceRow]:
@@ -222,7 +227,7 @@ def _performance(equity: pl.DataFrame) -> list[PerformanceRow]:
     for (strategy, account, ticker), part in equity.group_by("strategy", "account", "ticker", maintain_order=True):
         figures = performance(part, no_trades)
         if strategy != "buy_and_hold" and figures.total_return is not None:
-            figures = replace(figures, n_trades=140, sentence=None)
+            figures = replace(figures, sentence=None)
         rows.append(PerformanceRow(str(strategy), str(account), str(ticker), figures))
     return rows
 

@@ -143,6 +143,14 @@ def test_without_trades_there_are_words_and_no_figures(inputs: ReportInputs) -> 
     assert page.charts() == inputs.report.height  # the price chart of each name, no equity
 
 
+def test_the_trades_column_counts_entries_and_the_open_ones_among_them(inputs: ReportInputs, text: str) -> None:
+    shown = re.findall(r"</span>Buy and hold</th>\n<td>.*<td>([^<]*)</td>\n</tr>", text)
+    accounts = [row for row in inputs.performance if row.strategy == "buy_and_hold"]
+    assert {row.figures.n_trades for row in accounts} == {0}
+    assert shown == ["4", "1", "1", "1", "1"]
+    assert text.count('title="Entries, those still open included">Trades</th>') == len(shown)
+
+
 def test_an_idle_rule_beside_busy_ones_is_named_and_not_drawn(text: str) -> None:
     ibm = Page(text).sections["IBM"]
     assert ibm.count("no trades") == 2  # its row in the table, and the caption of the chart
@@ -212,6 +220,7 @@ def test_foreign_text_stays_text(inputs: ReportInputs) -> None:
     [
         ({}, "indistinguishable from a coin flip"),
         ({"auc_low": 0.503}, "beat a coin flip"),
+        ({"auc_low": 0.50004}, "the 95 % interval 0.50004 to 0.52030 lies above 0.5."),
         ({"auc_high": 0.499, "auc": 0.49}, "worse than a coin flip"),
         ({"auc_low": None, "auc_high": None}, "too few sessions for an interval"),
         ({"auc": None}, "nothing can be said"),
@@ -224,9 +233,11 @@ def test_the_first_finding_follows_the_interval(changes: dict[str, float | None]
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "contains 0"),
-        ({"rank_ic_low": 0.001}, "did better on average"),
-        ({"rank_ic_high": -0.001}, "did worse on average"),
+        ({}, "a random one: mean rank IC +0.011, and the 95 % interval −0.002 to +0.024 contains 0."),
+        ({"rank_ic_low": 0.001}, "did better on average: mean rank IC +0.011, and the 95 % interval +0.001 to +0.024 lies above 0."),
+        ({"rank_ic_low": 0.0003}, "the 95 % interval +0.0003 to +0.0241 lies above 0."),
+        ({"rank_ic": -0.01, "rank_ic_high": -0.001}, "did worse on average: mean rank IC −0.010, and the 95 % interval −0.002 to −0.001"),
+        ({"rank_ic_low": None, "rank_ic_high": None}, "mean rank IC +0.011; too few sessions for an interval"),
         ({"rank_ic": None}, "needs several names"),
     ],
 )

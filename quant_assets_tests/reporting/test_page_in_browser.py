@@ -116,7 +116,8 @@ def test_the_charts_follow_the_colour_scheme_and_paper_is_light(browser: Browser
     plot = visit.page.locator("#rules .plot")
     light = plot.evaluate(colour)
     visit.page.emulate_media(color_scheme="dark")
-    visit.page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    # A selector, not wait_for_function: that one evaluates text inside the page, which the page's policy forbids.
+    visit.page.wait_for_selector("html[data-theme=dark]")
     dark = plot.evaluate(colour)
     assert dark != light
     visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")

@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from quant_assets.defs.materialise import Events, emit
+from quant_assets.defs.materialise import Events, declared, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, SINGLE_RUN, Grids, asked, in_time, same_ticker
 from quant_assets.defs.resources import Night
+from quant_assets.schemas import TABLES
 from quant_assets.steps import decisions, reports
-from quant_assets.steps.result import StepResult
 
 
 def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -20,9 +20,10 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="decisions",
         kinds={"polars", "parquet"},
+        metadata=declared(TABLES["signal"]),
         output_required=False,
     )
-    def signal(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def signal(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """The decision at one close: score, interval, band, and the versions of the model and features it was read from."""
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
@@ -35,9 +36,10 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         deps=[dg.AssetDep(signal, partition_mapping=same_ticker())],
         group_name="decisions",
         kinds={"python", "parquet"},
+        metadata=declared(TABLES["trade_synthesis"]),
         output_required=False,
     )
-    def trade_synthesis(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def trade_synthesis(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """The verdict on a signal in words, by fixed rules: every figure in the text stands in the tables."""
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
@@ -54,15 +56,16 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="decisions",
         kinds={"polars", "html"},
+        metadata=declared(TABLES["daily_report"]),
         output_required=False,
     )
-    def daily_report(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def daily_report(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """All names of the session ranked by score, with the model's out-of-sample record, as a table, a CSV file and a page."""
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
         result = decisions.rank_session(work, windows)
         files = [reports.write_report(at) for at in decisions.nights(work, windows)]
-        figures = {**result.figures, "files": [path.name for pair in files for path in pair]}
-        yield from emit(context, StepResult(result.rows, figures), table="daily_report", windows=windows)
+        links = {name: dg.MetadataValue.path(str(path)) for name, path in zip(("csv", "page"), files[-1], strict=True)}
+        yield from emit(context, result, table="daily_report", windows=windows, links=links)
 
     return [signal, trade_synthesis, daily_report]

@@ -2,10 +2,11 @@
 
 import dagster as dg
 
-from quant_assets.defs.materialise import Events, check_specs, emit
+from quant_assets.defs.materialise import Events, check_specs, declared, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.vendor_types import check_vendor_frames
+from quant_assets.schemas import TABLES
 from quant_assets.steps import history
 
 
@@ -16,9 +17,10 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         group_name="sources",
         kinds={"python", "parquet"},
         check_specs=check_specs("index_prices", "suite"),
+        metadata=declared(TABLES["index_prices"]),
         output_required=False,
     )
-    def index_prices(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def index_prices(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Daily bars of the S&P 500 and the Nasdaq Composite: what a name's beta is measured against."""
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
@@ -31,9 +33,10 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         group_name="sources",
         kinds={"pandas", "polars", "parquet"},
         check_specs=check_specs("prices", "gate", "sources_agree", "suite"),
+        metadata=declared(TABLES["prices"]),
         output_required=False,
     )
-    def prices(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def prices(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Daily bars as traded, with splits and dividends, behind the quality gate: rows that break a rule go to quarantine."""
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
@@ -51,9 +54,10 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="features",
         kinds={"polars", "parquet"},
+        metadata=declared(TABLES["features"]),
         output_required=False,
     )
-    def features(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def features(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """What is known about a name at each close: returns, trend, momentum, volatility, volume and beta, one column a feature."""
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
@@ -66,9 +70,10 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         deps=[dg.AssetDep(prices, partition_mapping=same_ticker(end_offset=1))],
         group_name="labels",
         kinds={"polars", "parquet"},
+        metadata=declared(TABLES["labels"]),
         output_required=False,
     )
-    def labels(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def labels(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Whether the close three sessions later was higher, and by how much; null until that session has closed."""
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)

@@ -1,15 +1,15 @@
 """Assets that learn and are judged: the pooled model, its out-of-sample scores, the accounts that trade them."""
 
+import dataclasses
+
 import dagster as dg
 
 from quant_assets.defs import pictures
-from quant_assets.defs.materialise import Events, emit
+from quant_assets.defs.materialise import Events, declared, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
+from quant_assets.schemas import TABLES
 from quant_assets.steps import backtests, models
-
-EARLIER_QUARTERS = -400
-"""Far enough back to reach the first quarter of any grid: an account carries its past with it."""
 
 
 def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -19,15 +19,19 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         deps=[dg.AssetDep("features", partition_mapping=EVERYTHING), dg.AssetDep("labels", partition_mapping=EVERYTHING)],
         group_name="models",
         kinds={"xgboost", "mlflow"},
+        metadata=declared(TABLES["model_runs"]),
         output_required=False,
     )
-    def pooled_model(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def pooled_model(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Gradient-boosted trees over all names, trained at each quarter's first day on labels that had ended before it."""
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
         result = models.train_pooled_models(work, windows)
-        picture = pictures.importances(result.figures["importances"])
-        yield from emit(context, result, table="model_runs", windows=windows, picture=picture)
+        figures = dict(result.figures)
+        picture = pictures.importances(figures.pop("importances"))
+        links = {"mlflow_run": dg.MetadataValue.text(result.rows["model_run_id"][-1])}
+        result = dataclasses.replace(result, figures=figures)
+        yield from emit(context, result, table="model_runs", windows=windows, picture=picture, links=links)
 
     @dg.asset(
         partitions_def=grids.training,
@@ -38,9 +42,10 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="models",
         kinds={"xgboost", "parquet"},
+        metadata=declared(TABLES["oos_predictions"]),
         output_required=False,
     )
-    def oos_predictions(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def oos_predictions(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Scores of each quarter by the model that was trained before it: the honest record that backtests and reports read."""
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
@@ -52,14 +57,15 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         partitions_def=grids.training,
         backfill_policy=SINGLE_RUN,
         deps=[
-            dg.AssetDep(oos_predictions, partition_mapping=same_ticker(start_offset=EARLIER_QUARTERS)),
+            dg.AssetDep(oos_predictions, partition_mapping=same_ticker(start_offset=-1)),
             dg.AssetDep("prices", partition_mapping=same_ticker()),
         ],
         group_name="backtests",
         kinds={"polars", "parquet"},
+        metadata=declared(TABLES["equity"]),
         output_required=False,
     )
-    def backtest(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def backtest(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """$10,000 for each name, traded on its out-of-sample scores by the user's rule, beside buy-and-hold. Costs included."""
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
@@ -73,9 +79,10 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         deps=[dg.AssetDep(oos_predictions, partition_mapping=ACROSS_TICKERS), dg.AssetDep("prices", partition_mapping=EVERYTHING)],
         group_name="backtests",
         kinds={"polars", "parquet"},
+        metadata=declared(TABLES["equity"]),
         output_required=False,
     )
-    def portfolio_backtest(context: dg.AssetExecutionContext, night: Night) -> Events:
+    def portfolio_backtest(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """One $10,000 over all names by the user's rule, a fixed untuned rule (each session's top fifth) and buy-and-hold."""
         work = night.workspace(context)
         _, windows = asked(context, work.universe)

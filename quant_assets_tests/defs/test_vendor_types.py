@@ -1,0 +1,49 @@
+"""A vendor's changed frame fails at the door, with the vendor and the column named."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from quant_assets.calendars import Window
+from quant_assets.defs.vendor_types import VENDOR_TYPES, check_vendor_frames
+from quant_assets.sources import sources
+
+JANUARY = Window(dt.date(2013, 1, 1), dt.date(2013, 2, 1))
+
+
+@pytest.fixture
+def frames() -> dict[str, pd.DataFrame]:
+    return {source.name: source.fetch(["AAPL", "MSFT"], JANUARY) for source in sources("offline", "prices")}
+
+
+def test_every_price_source_has_a_type_and_its_frames_pass(frames: dict[str, pd.DataFrame]):
+    assert set(frames) == set(VENDOR_TYPES)
+    assert all(len(frame) > 20 for frame in frames.values())
+    check_vendor_frames(frames)
+
+
+@pytest.mark.parametrize(("vendor", "column"), [("bokeh", "adj_close"), ("bokeh", "volume"), ("skfolio", "adj_close"), ("skfolio", "date")])
+def test_a_renamed_column_is_named(frames: dict[str, pd.DataFrame], vendor: str, column: str):
+    frames[vendor] = frames[vendor].rename(columns={column: f"{column}_usd"})
+    with pytest.raises(dg.Failure) as failure:
+        check_vendor_frames(frames)
+    told = failure.value.description or ""
+    assert told.startswith(f"{vendor}: ")
+    assert column in told
+    assert "adapt its source" in told
+
+
+def test_a_column_of_another_type_is_named(frames: dict[str, pd.DataFrame]):
+    frames["bokeh"] = frames["bokeh"].assign(close=frames["bokeh"]["close"].astype(str))
+    with pytest.raises(dg.Failure, match=r"bokeh: (?s:.*)close"):
+        check_vendor_frames(frames)
+
+
+def test_a_negative_price_is_named(frames: dict[str, pd.DataFrame]):
+    frames["bokeh"].loc[3, "low"] = -1.0
+    with pytest.raises(dg.Failure, match=r"bokeh: (?s:.*)low"):
+        check_vendor_frames(frames)

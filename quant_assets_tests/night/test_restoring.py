@@ -1,0 +1,109 @@
+"""Whatever is deleted or damaged, the next run brings back identical rows; whatever comes later changes nothing before it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from quant_assets.calendars import Window, year_window
+from quant_assets_tests.night.homes import Home, new_home
+
+ALL_TABLES = (
+    *("index_prices", "prices", "features", "labels", "model_runs", "oos_predictions"),
+    *("trades", "equity", "signal", "trade_synthesis", "daily_report"),
+)
+
+
+def assert_same_rows(home: Home, reference: Home, tables: tuple[str, ...] = ALL_TABLES) -> None:
+    for table in tables:
+        assert_frame_equal(home.table(table), reference.table(table), check_exact=True)
+
+
+def test_deleted_years_come_back(finished: Home, copy: Callable[[], Home]):
+    """The last year of every table at once, and an earlier one of the history grid."""
+    home = copy()
+    for table in ALL_TABLES:
+        newest = max((home.folder / "data" / "lake" / table).glob("year=*"))
+        (newest / "part.parquet").unlink()
+    for table in ("prices", "features", "labels"):
+        (home.folder / "data" / "lake" / table / "year=2010" / "part.parquet").unlink()
+    done = home.run("run")
+    assert done.returncode == 0, done.stderr
+    assert_same_rows(home, finished)
+
+
+@pytest.mark.parametrize("table", ["prices", "oos_predictions"])
+def test_one_deleted_partition_comes_back_alone(finished: Home, copy: Callable[[], Home], table: str):
+    """One ticker's part of one year: only its own cells are written again."""
+    home = copy()
+    nothing = home.lake.scan(table, keys=[], window=year_window(2012)).collect()
+    home.lake.replace(table, nothing, keys=["IBM"], window=year_window(2012))
+    assert home.table(table).height < finished.table(table).height
+    done = home.run("run")
+    assert done.returncode == 0, done.stderr
+    assert "1 name ..." in done.stderr
+    assert done.stderr.count("up to date") == 8
+    assert_same_rows(home, finished)
+
+
+def test_changed_prices_of_the_last_day_change_no_earlier_prediction(finished: Home, copy: Callable[[], Home]):
+    home = copy()
+    last = dt.date(2013, 3, 1)
+    day = Window(last, last + dt.timedelta(days=1))
+    changed = home.lake.scan("prices", keys=["AAPL", "KO"], window=day).collect().with_columns(pl.col("close") * 1.2)
+    home.lake.replace("prices", changed, keys=["AAPL", "KO"], window=day)
+    for table in ("features", "labels", "model_runs", "oos_predictions", "equity", "signal", "trade_synthesis", "daily_report"):
+        for year in ("year=2012", "year=2013"):
+            (home.folder / "data" / "lake" / table / year / "part.parquet").unlink(missing_ok=True)
+    done = home.run("run")
+    assert done.returncode == 0, done.stderr
+    before = pl.col("session") < last
+    assert_frame_equal(home.table("oos_predictions").filter(before), finished.table("oos_predictions").filter(before), check_exact=True)
+    assert_frame_equal(home.table("model_runs"), finished.table("model_runs"), check_exact=True)
+    assert not home.table("signal").equals(finished.table("signal"))
+
+
+def test_an_earlier_night_sees_no_more_than_it_could(finished: Home, copy: Callable[[], Home], tmp_path: Path):
+    """Asked for after the later one, or first of all in an empty home: the same decisions, and the later rows stay."""
+    home = copy()
+    session = "2012-11-15"
+    code, after = home.json("run", "--as-of", session)
+    assert code == 0
+    assert_same_rows(home, finished, ("prices", "features", "labels", "oos_predictions", "equity"))
+    fresh = new_home(tmp_path / "fresh")
+    code, before = fresh.json("run", "--as-of", session)
+    assert code == 0
+    assert before["signals"] == after["signals"]
+    page = f"outputs/signals/daily_report_{session}.html"
+    shown = [each.files()[page] for each in (home, fresh)]
+    for run_id in {row for each in (home, fresh) for row in each.table("model_runs")["model_run_id"]}:
+        shown = [text.replace(run_id.encode(), b"run") for text in shown]
+    assert shown[0] == shown[1]
+    assert fresh.table("prices")["session"].max() == dt.date(2012, 11, 15)
+
+
+def test_a_killed_run_is_completed_by_the_next(finished: Home, tmp_path: Path):
+    home = new_home(tmp_path / "killed")
+    with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+        assert running.stderr is not None
+        seen = ""
+        while "[4/9]" not in seen:  # the models are next: everything before is stored
+            letter = running.stderr.read(1)
+            assert letter, f"the run ended early: {seen}"
+            seen += letter
+        os.killpg(running.pid, signal.SIGKILL)
+    assert "features" in home.lake.tables()
+    done = home.run("run")
+    assert done.returncode == 0, done.stderr
+    without_run = [table for table in ALL_TABLES if table not in ("model_runs", "oos_predictions", "signal")]
+    assert_same_rows(home, finished, tuple(without_run))
+    for table in ("model_runs", "oos_predictions", "signal"):
+        assert_frame_equal(home.table(table).drop("model_run_id"), finished.table(table).drop("model_run_id"), check_exact=True)
