@@ -141,6 +141,12 @@ def test_a_partition_materialised_from_the_browser_is_in_the_lake(running: Runni
     assert stored.height == 41
 
 
+def test_the_logs_stay_where_they_are(running: Running):
+    """Dagster's telemetry would take the folder `logs` of its home away, whatever `dagster.yaml` says about telemetry."""
+    assert {"dagster.log", "mlflow.log"} <= {path.name for path in (running.home.folder / "logs").iterdir()}
+    assert not (running.home.folder / ".logs_queue").exists()
+
+
 def test_a_taken_port_is_a_sentence_and_touches_nothing(running: Running, tmp_path: Path):
     home = new_home(tmp_path / "home")
     taken = int(running.dagster.rsplit(":", 1)[1])

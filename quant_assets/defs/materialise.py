@@ -114,10 +114,12 @@ def as_check(check: Findings) -> dg.AssetCheckResult:
 def preview(rows: pl.DataFrame, *, limit: int = PREVIEW_ROWS) -> str:
     """The first rows as a block of text, which the UI scrolls where it would break a wide table's words; floats to five digits.
 
-    A column that holds one value in all these rows is said once above them.
+    A column that holds one value in all these rows is said once above them; a single row stands upright.
     """
     shown = rows.head(limit).with_columns(pl.selectors.float().round(5))
-    same = [name for name in shown.columns if shown.height > 1 and shown[name].n_unique() == 1]
+    if shown.height == 1:
+        return _figures(shown.row(0, named=True))
+    same = [name for name in shown.columns if shown.height and shown[name].n_unique() == 1]
     layout = pl.Config(
         tbl_formatting="NOTHING",
         tbl_hide_dataframe_shape=True,
@@ -133,9 +135,14 @@ def preview(rows: pl.DataFrame, *, limit: int = PREVIEW_ROWS) -> str:
     return f"In each row: {', '.join(told)}\n\n{block}" if told else block
 
 
+def _figures(values: Mapping[str, Any]) -> str:
+    width = max(map(len, values), default=0)
+    return "\n".join(["```", *(f"{name:<{width}}  {value}" for name, value in values.items()), "```"])
+
+
 def _metadata(value: Any) -> Any:
     if isinstance(value, dict):
-        return dg.MetadataValue.md("\n".join(["| | |", "|:--|--:|", *(f"| {name} | {figure} |" for name, figure in value.items())]))
+        return dg.MetadataValue.md(_figures(value))
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return dg.MetadataValue.null() if value is None else value

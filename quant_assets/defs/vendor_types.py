@@ -1,4 +1,7 @@
-"""dagster-pandas types of the frames that vendors' packages return: a changed vendor schema fails at the door with the column named."""
+"""dagster-pandas types of the frames that vendors' packages return: a changed vendor schema fails at the door with the column named.
+
+Only names and types are settled here: a value that cannot be true is the gate's business, which withholds its cell and no other.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ BokehStocksFrame = create_dagster_pandas_dataframe_type(
     columns=[
         PandasColumn.string_column("ticker", non_nullable=True),
         PandasColumn.datetime_column("date", non_nullable=True),
-        *(PandasColumn.float_column(name, min_value=0.0) for name in ("open", "high", "low", "close", "adj_close")),
-        PandasColumn.integer_column("volume", min_value=0),
+        *(PandasColumn.float_column(name) for name in ("open", "high", "low", "close", "adj_close")),
+        PandasColumn.integer_column("volume"),
     ],
 )
 SkfolioPricesFrame = create_dagster_pandas_dataframe_type(
@@ -24,7 +27,7 @@ SkfolioPricesFrame = create_dagster_pandas_dataframe_type(
     columns=[
         PandasColumn.string_column("ticker", non_nullable=True),
         PandasColumn.datetime_column("date", non_nullable=True),
-        PandasColumn.float_column("adj_close", min_value=0.0),
+        PandasColumn.float_column("adj_close"),
     ],
 )
 VENDOR_TYPES = {"bokeh": BokehStocksFrame, "skfolio": SkfolioPricesFrame}

@@ -17,7 +17,6 @@ from quant_assets.lake import coverage
 from quant_assets.models.pooled import HORIZON_SESSIONS
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
-from quant_assets.quality.suites import judge_table
 from quant_assets.schemas import TABLES
 from quant_assets.sources import source_named, sources
 from quant_assets.sources.reconcile import compare_returns, findings_log
@@ -35,6 +34,8 @@ def span(windows: Windows) -> Window:
 
 def fetch_index_prices(work: Workspace, windows: Windows) -> StepResult:
     """Fetches every index series of the profile for the windows and replaces them in the lake."""
+    from quant_assets.quality.suites import judge_table  # Great Expectations imports for 2.6 s: only when there are new rows
+
     asked = work.known(span(windows))
     parts = []
     for source in sources(work.settings.profile, "index_prices"):
@@ -59,7 +60,12 @@ def fetch_raw_prices(work: Workspace, tickers: Sequence[str], windows: Windows) 
 def store_prices(
     work: Workspace, tickers: Sequence[str], windows: Windows, raw: Mapping[str, pd.DataFrame], *, run_id: str | None
 ) -> StepResult:
-    """Normalises, reconciles, judges; stores the good cells and the quarantine, and says which cells are withheld."""
+    """Normalises, reconciles, judges; stores the good cells and the quarantine, and says which cells are withheld.
+
+    A withheld cell keeps the rows that an earlier night let in.
+    """
+    from quant_assets.quality.suites import judge_table  # as in fetch_index_prices
+
     asked = work.known(span(windows))
     fetched_at = work.clock()
     delivered = _delivered(raw, profile=work.settings.profile, fetched_at=fetched_at)
@@ -73,11 +79,16 @@ def store_prices(
     verdict = judge_prices(rows, universe, asked, fetched_at=fetched_at, confirmed=agreed)
     accepted = TABLES["prices"].conform(verdict.accepted).sort("ticker", "session")
     scope = {"table": "prices"}
-    work.lake.replace("prices", accepted, keys=tickers, window=asked)
     work.lake.replace("quarantine", verdict.quarantined, keys=tickers, window=asked, scope=scope)
     kept = compared.join(accepted, on=["ticker", "session"], how="semi")
     log = pl.concat([_inferred_log(accepted), findings_log(kept, primary="the universe's source", second="a second source")])
-    work.lake.replace("quality_log", log.select(list(TABLES["quality_log"].schema)), keys=tickers, window=asked, scope=scope)
+    log = log.select(list(TABLES["quality_log"].schema))
+    for window in windows.values():
+        year = work.known(window)
+        good = [ticker for ticker in tickers if (ticker, window.start.year) not in verdict.withheld]  # a withheld cell keeps what it had
+        inside = pl.col("session").is_between(year.start, year.end, closed="left")
+        work.lake.replace("prices", accepted.filter(inside), keys=good, window=year)
+        work.lake.replace("quality_log", log.filter(inside), keys=good, window=year, scope=scope)
     withheld = {(ticker, str(year)): reason for (ticker, year), reason in verdict.withheld.items()}
     coverage.record(work.lake, "prices", universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
     figures = {

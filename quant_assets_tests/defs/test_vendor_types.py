@@ -43,7 +43,7 @@ def test_a_column_of_another_type_is_named(frames: dict[str, pd.DataFrame]):
         check_vendor_frames(frames)
 
 
-def test_a_negative_price_is_named(frames: dict[str, pd.DataFrame]):
+def test_an_impossible_price_is_left_to_the_gate(frames: dict[str, pd.DataFrame]):
+    """It must withhold one cell, not stop the step for every name."""
     frames["bokeh"].loc[3, "low"] = -1.0
-    with pytest.raises(dg.Failure, match=r"bokeh: (?s:.*)low"):
-        check_vendor_frames(frames)
+    check_vendor_frames(frames)

@@ -164,6 +164,18 @@ def test_a_fault_of_one_vendor_row_stays_in_its_cell(filled: Workspace, tmp_path
     assert stored(work, "quarantine").is_empty()
 
 
+def test_a_withheld_cell_keeps_what_an_earlier_night_let_in(tmp_path: Path):
+    work = workspace(tmp_path)
+    windows = {year: work.year_windows()[year] for year in ("2012", "2013")}
+    store(work, ["AAPL"], list(windows))
+    before = stored(work, "prices")
+    raw = history.fetch_raw_prices(work, ["AAPL"], windows)
+    raw["bokeh"].loc[raw["bokeh"]["date"] == "2012-06-07", "high"] = 1.0
+    assert list(history.store_prices(work, ["AAPL"], windows, raw, run_id=None).withheld) == [("AAPL", "2012")]
+    assert_frame_equal(stored(work, "prices"), before, check_exact=True)
+    assert set(stored(work, "quarantine")["session"]) == {D(2012, 6, 7)}
+
+
 def test_a_genuine_crash_survives_through_the_second_source(tmp_path: Path):
     """Also when the crash is on the first session asked for, and not when the second source is away."""
     work = workspace(tmp_path, history_start=D(2000, 1, 1))
