@@ -55,5 +55,5 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/install.py
 
 clean: ## Remove every store (data, models, reports, logs); the install stays
-	@rm -rf data outputs logs mlflow/mlflow.db* mlflow/artifacts
-	@echo "Removed data/, outputs/, logs/ and the MLflow store."
+	@rm -rf data outputs mlflow/mlflow.db* mlflow/artifacts
+	@echo "Removed data/, outputs/ and the MLflow store."

@@ -29,12 +29,16 @@ class Section(BaseModel):
 
 
 class Paths(Section):
-    """Folders, relative to the home unless absolute."""
+    """Folders, relative to the home unless absolute.
+
+    Logs must not lie in a `logs` folder beside `dagster.yaml`: Dagster's telemetry uploads and deletes what it finds there, even when
+    it is switched off in `dagster.yaml`.
+    """
 
     data: Path = Path("data")
     outputs: Path = Path("outputs")
     mlflow: Path = Path("mlflow")
-    logs: Path = Path("logs")
+    logs: Path = Path("data/logs")
 
 
 class Signal(Section):

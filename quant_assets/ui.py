@@ -93,8 +93,6 @@ class _Stop:
 def _start(command: Sequence[str], home: Path, log: Path) -> subprocess.Popen[bytes]:
     """A child in its own process group, so that a Ctrl-C reaches it once, from us, and takes its own children along."""
     quiet = {
-        # `telemetry: enabled: false` stops Dagster from writing events, not from taking, sending off and deleting <DAGSTER_HOME>/logs
-        "DAGSTER_DISABLE_TELEMETRY": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "GX_ANALYTICS_ENABLED": "false",

@@ -143,7 +143,7 @@ def test_a_partition_materialised_from_the_browser_is_in_the_lake(running: Runni
 
 def test_the_logs_stay_where_they_are(running: Running):
     """Dagster's telemetry would take the folder `logs` of its home away, whatever `dagster.yaml` says about telemetry."""
-    assert {"dagster.log", "mlflow.log"} <= {path.name for path in (running.home.folder / "logs").iterdir()}
+    assert {"dagster.log", "mlflow.log"} <= {path.name for path in (running.home.folder / "data" / "logs").iterdir()}
     assert not (running.home.folder / ".logs_queue").exists()
 
 

@@ -31,6 +31,7 @@ def dagster_home(settings: Settings) -> Path:
     os.environ[STORAGE_VARIABLE] = str(storage)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "true"  # the switch in dagster.yaml does not stop its upload of log files
     return home
 
 
