@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from quant_assets.backtest.rules import rule_of
 from quant_assets.calendars import Window, day_window
+from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.lake import coverage
 from quant_assets.models.pooled import MEMBERS, MODEL_NAME
 from quant_assets.sources import sources
@@ -132,6 +134,10 @@ def _holes(phase: Phase, table: str, work: Workspace, tickers: Sequence[str]) ->
         account = "ticker" if phase.by_ticker else "portfolio"
         return _unbooked_sessions(work, account, tickers)
     night = day_window(work.as_of)
+    if table == "signal":
+        decided = work.lake.scan(table, window=night).filter(pl.col("rule") == decision_rule_of(work.settings.signal))
+        listed = coverage.listed_sessions(work.universe, night, tickers=tickers)
+        return coverage.holes(listed, decided.select(key="ticker", session="session").collect())
     expected = coverage.listed_sessions(work.universe, night, tickers=tickers)
     return coverage.holes(expected, coverage.stored_sessions(work.lake, table, night))
 
@@ -147,8 +153,8 @@ def _untrained_cutoffs(work: Workspace) -> pl.DataFrame:
 
 
 def _unbooked_sessions(work: Workspace, account: str, tickers: Sequence[str]) -> pl.DataFrame:
-    """Sessions that carry a score of a name with raw bars but no line in the account's equity."""
-    tradable = tradable_tickers(work)
+    """Sessions that carry a score of a name with raw bars but no line in the account's equity, or one by another rule."""
+    tradable = tradable_tickers(work) if account == "ticker" else competing_tickers(work)
     scored = (
         work.lake.scan("oos_predictions", keys=tradable, window=work.out_of_sample, scope={"model": MODEL_NAME})
         .filter(pl.col("score").is_not_null())
@@ -158,8 +164,10 @@ def _unbooked_sessions(work: Workspace, account: str, tickers: Sequence[str]) ->
     )
     if account == "ticker":
         scored = scored.filter(pl.col("key").is_in(list(tickers)))
-    scope = {"account": account, "strategy": "threshold"}
-    return coverage.holes(scored, coverage.stored_sessions(work.lake, "equity", work.out_of_sample, scope=scope))
+    among = () if account == "ticker" else tradable
+    rule = rule_of("threshold", threshold=work.settings.signal.score_threshold, among=among)
+    booked = work.lake.scan("equity", window=work.out_of_sample, scope={"account": account, "strategy": "threshold"})
+    return coverage.holes(scored, booked.filter(pl.col("rule") == rule).select(key="ticker", session="session").collect())
 
 
 def tradable_tickers(work: Workspace) -> list[str]:
@@ -168,3 +176,11 @@ def tradable_tickers(work: Workspace) -> list[str]:
     basis = work.lake.scan("prices", keys=work.universe.tickers, window=last_year, columns=["ticker", "price_basis"])
     raw: list[str] = basis.filter(pl.col("price_basis") == "raw").select("ticker").unique().sort("ticker").collect()["ticker"].to_list()
     return raw
+
+
+def competing_tickers(work: Workspace) -> list[str]:
+    """Tradable names without a hole in their scores; the others are left out of a ranking rather than stopping it."""
+    expected = coverage.listed_sessions(work.universe, work.out_of_sample)
+    stored = coverage.stored_sessions(work.lake, "oos_predictions", work.out_of_sample, scope={"model": MODEL_NAME})
+    incomplete = set(coverage.holes(expected, stored)["key"])
+    return [ticker for ticker in tradable_tickers(work) if ticker not in incomplete]

@@ -241,6 +241,7 @@ _TABLES = (
         ("strategy", "account", "ticker", "session"),
         (
             *STRATEGY,
+            Column("rule", pl.String, "-", "the strategy with its settings, and the names it chose among", nullable=False),
             Column("ticker", pl.String, "-", "the name, or PORTFOLIO for the account over all names", nullable=False),
             SESSION,
             usd("equity", "cash plus positions at the raw close", nullable=False),
@@ -270,6 +271,7 @@ _TABLES = (
             Column("cutoff", pl.Date, "date", "the model's training cut-off"),
             Column("feature_set", pl.String, "-", "hash of the feature set the model read"),
             Column("inputs_hash", pl.String, "-", "hash of the feature row it was decided on"),
+            Column("rule", pl.String, "-", "bands and threshold it was decided with", nullable=False),
         ),
     ),
     Table(

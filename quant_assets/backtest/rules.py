@@ -6,9 +6,14 @@ session alone: no rule sees a later one.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
+
 import polars as pl
 
 from quant_assets.backtest.default_trade import complete_bars
+
+LISTED_NAMES = 8
 
 
 def candidates(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame) -> pl.DataFrame:
@@ -50,3 +55,19 @@ def top_fifth_rule(among: pl.DataFrame) -> pl.DataFrame:
 def buy_and_hold_rule(among: pl.DataFrame) -> pl.DataFrame:
     """Every candidate of the first session that has one; names that become tradable later are not added."""
     return among.filter(pl.col("session") == pl.col("session").min())
+
+
+def rule_of(strategy: str, *, threshold: float, among: Collection[str] = ()) -> str:
+    """The strategy with its settings in words, stored with each account: another rule is another account, and the next night books it.
+
+    Parameters
+    ----------
+    among : the names it chooses among, where that matters; more than eight are named by their number and a hash.
+    """
+    told = {"threshold": f"score > {threshold:g}", "top_fifth": "top fifth by score", "buy_and_hold": "hold"}[strategy]
+    names = sorted(among)
+    if not names:
+        return told
+    if len(names) <= LISTED_NAMES:
+        return f"{told} among {', '.join(names)}"
+    return f"{told} among {len(names)} names ({hashlib.sha256(','.join(names).encode()).hexdigest()[:8]})"

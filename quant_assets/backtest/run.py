@@ -10,7 +10,7 @@ import polars as pl
 
 from quant_assets.backtest.costs import DEFAULT_COSTS, Costs
 from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, Simulation, simulate
-from quant_assets.backtest.rules import buy_and_hold_rule, candidates, threshold_rule, top_fifth_rule
+from quant_assets.backtest.rules import buy_and_hold_rule, candidates, rule_of, threshold_rule, top_fifth_rule
 from quant_assets.errors import SchemaMismatch
 from quant_assets.schemas import TABLES
 
@@ -83,6 +83,7 @@ def backtest_tickers(
     SchemaMismatch : two scores, bars or ATRs of one name in one session.
     """
     past = _past(prices, scores, atr, as_of)
+    names = prices["ticker"].unique().to_list()
     chosen = _decisions(past.candidates, threshold)
     booked = []
     for ticker in sorted(set(tickers) & set(past.starts)):
@@ -90,9 +91,10 @@ def backtest_tickers(
         own = pl.col("ticker") == ticker
         rules = {**chosen, "buy_and_hold": buy_and_hold_rule(past.candidates.filter(own))}
         for strategy in strategies:
+            rule = rule_of(strategy, threshold=threshold, among=names if strategy == "top_fifth" else ())
             alone = rules[strategy].filter(own).with_columns(n_tradable=pl.lit(1, dtype=pl.Int64))
             result = _run(bars, alone, strategy, start=past.starts[ticker], as_of=as_of, costs=costs)
-            booked.append(_named(result, strategy, "ticker", ticker))
+            booked.append(_named(result, strategy, "ticker", ticker, rule))
     return _tables(booked)
 
 
@@ -115,9 +117,16 @@ def backtest_portfolio(
         return _tables([])
     chosen = {**_decisions(past.candidates, threshold), "buy_and_hold": buy_and_hold_rule(past.candidates)}
     start = min(past.starts.values())
+    names = prices["ticker"].unique().to_list()
     return _tables(
         [
-            _named(_run(past.prices, decisions, strategy, start=start, as_of=as_of, costs=costs), strategy, "portfolio", PORTFOLIO)
+            _named(
+                _run(past.prices, decisions, strategy, start=start, as_of=as_of, costs=costs),
+                strategy,
+                "portfolio",
+                PORTFOLIO,
+                rule_of(strategy, threshold=threshold, among=names),
+            )
             for strategy, decisions in chosen.items()
         ]
     )
@@ -155,9 +164,10 @@ def _until(as_of: dt.date, frame: pl.DataFrame, name: str) -> pl.DataFrame:
     return past
 
 
-def _named(result: Simulation, strategy: str, account: str, ticker: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _named(result: Simulation, strategy: str, account: str, ticker: str, rule: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     owner = (pl.lit(strategy).alias("strategy"), pl.lit(account).alias("account"))
-    return result.trades.with_columns(*owner), result.equity.with_columns(*owner, pl.lit(ticker).alias("ticker"))
+    equity = result.equity.with_columns(*owner, pl.lit(ticker).alias("ticker"), pl.lit(rule).alias("rule"))
+    return result.trades.with_columns(*owner), equity
 
 
 def _tables(booked: Sequence[tuple[pl.DataFrame, pl.DataFrame]]) -> BacktestTables:

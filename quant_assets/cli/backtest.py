@@ -49,7 +49,7 @@ def _table(rows: list[PerformanceRow]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for title in ("Account", "Rule"):
         table.add_column(title)
-    for title in ("Return", "CAGR", "Sharpe", "Max drawdown", "Trades incl. open"):
+    for title in ("Return", "CAGR", "Sharpe", "Max drawdown", "Trades"):
         table.add_column(title, justify="right")
     for row in sorted(rows, key=lambda row: (row.account != "portfolio", row.ticker)):
         table.add_row(row.ticker, row.strategy.replace("_", " "), *_cells(row.figures))

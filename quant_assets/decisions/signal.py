@@ -25,6 +25,12 @@ def band(score: pl.Expr, settings: Signal) -> pl.Expr:
     )
 
 
+def rule_of(settings: Signal) -> str:
+    """Bands and threshold in words, stored with each signal: one decided by another rule is decided again."""
+    edges = f"{settings.strong_bear:g}, {settings.bear:g}, {settings.bull:g}, {settings.strong_bull:g}"
+    return f"bands {edges}; buy above {settings.score_threshold:g}"
+
+
 def ranked(score: pl.Expr) -> pl.Expr:
     """1 for the highest score; equal scores share the better rank; null without a score."""
     return score.rank("min", descending=True).cast(pl.Int64)

@@ -23,6 +23,8 @@ from quant_assets.workspace import Workspace
 
 NIGHT_TAG = "quant_assets/night"
 PHASE_TAG = "quant_assets/phase"
+SHOWN = ("backtest", "portfolio", "decide")
+"""Phases whose work the report shows: it is written again when one of them ran."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Every event is in the run's log in the UI, and a night prints its own lines: the terminal need not repeat them."""
 
@@ -91,6 +93,8 @@ def run_night(
         wanted = list(decide) if phase.name == "decide" else work.universe.tickers
         alive = [ticker for ticker in wanted if ticker not in outcome.failed]
         todo = plan(phase, work, tickers=alive)
+        if phase.name == "report" and not todo and any(run.phase in SHOWN for run in outcome.runs):
+            todo = [Rectangle((), (work.as_of.isoformat(),))]
         progress(phase, todo)
         for rectangle in todo:
             _fill(definitions, instance, work, phase, rectangle, outcome)

@@ -10,7 +10,7 @@ from quant_assets.backtest.run import BacktestTables, backtest_portfolio, backte
 from quant_assets.calendars import Window
 from quant_assets.lake import coverage
 from quant_assets.models.pooled import MODEL_NAME
-from quant_assets.planning import tradable_tickers
+from quant_assets.planning import competing_tickers, tradable_tickers
 from quant_assets.schemas import TABLES
 from quant_assets.steps.result import StepResult
 from quant_assets.workspace import Workspace
@@ -28,7 +28,7 @@ def backtest_names(work: Workspace, tickers: Sequence[str], windows: Windows, *,
 
 def backtest_together(work: Workspace, windows: Windows) -> StepResult:
     """One $10,000 over all names by each rule, and each name's account by the fixed rule, which ranks all names of a session."""
-    names = [ticker for ticker in tradable_tickers(work) if ticker not in _incomplete(work, windows)]
+    names = competing_tickers(work)
     portfolio = _book(work, names, windows, "portfolio", ("threshold", "top_fifth", "buy_and_hold"))
     ranked = _book(work, names, windows, "ticker", ("top_fifth",))
     return _result(BacktestTables(pl.concat([portfolio.trades, ranked.trades]), pl.concat([portfolio.equity, ranked.equity])), names)
@@ -57,13 +57,6 @@ def _book(work: Workspace, names: Sequence[str], windows: Windows, account: str,
         work.lake.replace("trades", booked.trades.filter(mine), keys=keys, window=asked, scope=scope)
         work.lake.replace("equity", booked.equity.filter(mine), keys=keys, window=asked, scope=scope)
     return booked
-
-
-def _incomplete(work: Workspace, windows: Windows) -> set[str]:
-    """Names with a hole in their scores: they are left out of a session's ranking rather than stopping it."""
-    since = Window(work.settings.grids.first_cutoff, work.known(Window(work.as_of, max(w.end for w in windows.values()))).end)
-    expected = coverage.listed_sessions(work.universe, since)
-    return set(coverage.holes(expected, coverage.stored_sessions(work.lake, "oos_predictions", since, scope={"model": MODEL_NAME}))["key"])
 
 
 def _result(booked: BacktestTables, names: Sequence[str]) -> StepResult:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from quant_assets.calendars import Window, day_window
-from quant_assets.decisions.signal import band, ranked
+from quant_assets.decisions.signal import band, ranked, rule_of
 from quant_assets.decisions.synthesis import write_by_rules
 from quant_assets.errors import BadArgument
 from quant_assets.features.catalog import MODEL_FEATURES
@@ -153,6 +153,7 @@ def _signals(night: Workspace, tickers: Sequence[str], day: Window) -> pl.DataFr
             "cutoff",
             pl.lit(trained["feature_set"]).alias("feature_set"),
             "inputs_hash",
+            rule=pl.lit(rule_of(night.settings.signal)),
         )
     )
 

@@ -103,8 +103,9 @@ def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *,
 
 
 def record_of(work: Workspace) -> Skill:
-    """The out-of-sample record up to `as_of`: every score whose label is known by then."""
-    scores = work.lake.scan("oos_predictions", window=work.out_of_sample, scope={"model": MODEL_NAME})
+    """The out-of-sample record up to `as_of`: every score of the universe's names whose label is known by then."""
+    names = work.universe.tickers
+    scores = work.lake.scan("oos_predictions", keys=names, window=work.out_of_sample, scope={"model": MODEL_NAME})
     labels = work.lake.scan("labels", window=work.out_of_sample).filter(pl.col("label_end") <= work.as_of)
     scored = scores.join(labels, on=["ticker", "session"]).select("ticker", "session", "score", "base_rate", "label", "ret").collect()
     return measure(scored, threshold=work.settings.signal.score_threshold)

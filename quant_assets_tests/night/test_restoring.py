@@ -107,3 +107,30 @@ def test_a_killed_run_is_completed_by_the_next(finished: Home, tmp_path: Path):
     assert_same_rows(home, finished, tuple(without_run))
     for table in ("model_runs", "oos_predictions", "signal"):
         assert_frame_equal(home.table(table).drop("model_run_id"), finished.table(table).drop("model_run_id"), check_exact=True)
+
+
+def test_another_threshold_is_another_account_and_another_verdict(finished: Home, copy: Callable[[], Home]):
+    """Nothing booked or decided by an old rule may stand under a new one; models and scores are not touched."""
+    home = copy()
+    settings = home.folder / "quant_assets.toml"
+    settings.write_text(settings.read_text() + "\n[signal]\nscore_threshold = 0.5\nbull = 0.505\n")
+    code, told = home.json("run")
+    assert code == 0
+    assert_same_rows(home, finished, ("prices", "features", "labels", "model_runs", "oos_predictions"))
+    bought = {signal["ticker"] for signal in told["signals"] if signal["verdict"] == "BUY"}
+    assert bought == {signal["ticker"] for signal in told["signals"] if signal["score"] is not None and signal["score"] > 0.5}
+    assert bought
+    threshold = pl.col("strategy") == "threshold"
+    assert finished.table("trades").filter(threshold).is_empty()
+    assert not home.table("trades").filter(threshold).is_empty()
+    assert set(home.table("equity").filter(threshold, account="ticker")["rule"]) == {"score > 0.5"}
+    assert home.run("run").stderr.count("up to date") == 9
+
+
+def test_a_name_that_leaves_the_universe_leaves_the_portfolio(finished: Home, copy: Callable[[], Home]):
+    home = copy()
+    home.run("universe", "remove", "IBM")
+    code, told = home.json("run")
+    assert code == 0
+    assert "IBM" not in {signal["ticker"] for signal in told["signals"]}
+    assert set(home.table("equity").filter(account="portfolio", strategy="threshold")["rule"]) == {"score > 0.65 among AAPL, FB, MSFT"}
