@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quant_assets.backtest.rules import rule_of
-from quant_assets.calendars import Window, day_window
+from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
+from quant_assets.backtest.run import PORTFOLIO
+from quant_assets.calendars import Window, day_window, session_table
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.lake import coverage
 from quant_assets.models.pooled import MEMBERS, MODEL_NAME
@@ -118,28 +119,43 @@ def _stretches(wanted: Sequence[str], windows: Sequence[str]) -> list[tuple[str,
 
 
 def _holes(phase: Phase, table: str, work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
-    span = {"year": work.history, "quarter": work.out_of_sample}
+    """key, session of the table that are expected and not stored, or stored without what was written beside them."""
+    span = work.history if phase.name in ("indices", "prices", "features") else work.out_of_sample
     if table == "index_prices":
         series = sorted(key for source in sources(work.settings.profile, table) for key in source.offers())
-        return coverage.holes(coverage.every_session(series, span["year"]), coverage.stored_sessions(work.lake, table, span["year"]))
-    if table in ("prices", "features", "labels"):
-        expected = coverage.listed_sessions(work.universe, span["year"], tickers=tickers)
-        return coverage.holes(expected, coverage.stored_sessions(work.lake, table, span["year"]))
+        return coverage.holes(coverage.every_session(series, span), coverage.stored_sessions(work.lake, table, span))
     if table == "model_runs":
         return _untrained_cutoffs(work)
-    if table == "oos_predictions":
-        expected = coverage.listed_sessions(work.universe, span["quarter"], tickers=tickers)
-        return coverage.holes(expected, coverage.stored_sessions(work.lake, table, span["quarter"], scope={"model": MODEL_NAME}))
+    if table == "daily_report":
+        night = day_window(work.as_of)
+        return coverage.holes(coverage.listed_sessions(work.universe, night), coverage.stored_sessions(work.lake, table, night))
     if table == "equity":
-        account = "ticker" if phase.by_ticker else "portfolio"
-        return _unbooked_sessions(work, account, tickers)
-    night = day_window(work.as_of)
-    if table == "signal":
-        decided = work.lake.scan(table, window=night).filter(pl.col("rule") == decision_rule_of(work.settings.signal))
-        listed = coverage.listed_sessions(work.universe, night, tickers=tickers)
-        return coverage.holes(listed, decided.select(key="ticker", session="session").collect())
-    expected = coverage.listed_sessions(work.universe, night, tickers=tickers)
-    return coverage.holes(expected, coverage.stored_sessions(work.lake, table, night))
+        names = [name for name in tradable_tickers(work) if name in tickers] if phase.by_ticker else competing_tickers(work)
+        unbooked = _unbooked_sessions(work, phase, names)
+        if not phase.by_ticker:
+            return unbooked
+        own = _open_sessions(work, names).filter(account="ticker").select("session", key="ticker")
+        return pl.concat([unbooked, _unrecorded(phase, table, work, own)])
+    if table == "oos_predictions":
+        expected = coverage.listed_sessions(work.universe, span, tickers=tickers)
+        stored = coverage.stored_sessions(work.lake, table, span, scope={"model": MODEL_NAME})
+    elif table in ("signal", "trade_synthesis"):
+        night = day_window(work.as_of)
+        expected = coverage.listed_sessions(work.universe, night, tickers=tickers)
+        stored = coverage.stored_sessions(work.lake, table, night) if table == "trade_synthesis" else _decided(work, night)
+    else:
+        expected = coverage.listed_sessions(work.universe, span, tickers=tickers)
+        stored = coverage.stored_sessions(work.lake, table, span)
+    return pl.concat([coverage.holes(expected, stored), _unrecorded(phase, table, work, expected)])
+
+
+def _unrecorded(phase: Phase, table: str, work: Workspace, expected: pl.DataFrame) -> pl.DataFrame:
+    return coverage.unrecorded(work.lake, table, expected, windows_of(phase, work))
+
+
+def _decided(work: Workspace, night: Window) -> pl.DataFrame:
+    decided = work.lake.scan("signal", window=night).filter(pl.col("rule") == decision_rule_of(work.settings.signal))
+    return decided.select(key="ticker", session="session").collect()
 
 
 def _untrained_cutoffs(work: Workspace) -> pl.DataFrame:
@@ -152,22 +168,44 @@ def _untrained_cutoffs(work: Workspace) -> pl.DataFrame:
     return coverage.holes(cutoffs, trained.filter(enough).select(key=pl.lit(coverage.ALL), session="cutoff").collect())
 
 
-def _unbooked_sessions(work: Workspace, account: str, tickers: Sequence[str]) -> pl.DataFrame:
-    """Sessions that carry a score of a name with raw bars but no line in the account's equity, or one by another rule."""
-    tradable = tradable_tickers(work) if account == "ticker" else competing_tickers(work)
-    scored = (
-        work.lake.scan("oos_predictions", keys=tradable, window=work.out_of_sample, scope={"model": MODEL_NAME})
-        .filter(pl.col("score").is_not_null())
-        .select(key=pl.col("ticker") if account == "ticker" else pl.lit("PORTFOLIO"), session="session")
-        .unique()
+def _unbooked_sessions(work: Workspace, phase: Phase, names: Sequence[str]) -> pl.DataFrame:
+    """key, session on which an account of the phase has no line, has one by another rule, or a journal that does not count its exits."""
+    threshold = work.settings.signal.score_threshold
+    accounts = [("ticker", strategy, rule_of(strategy, threshold=threshold)) for strategy in ALONE]
+    if not phase.by_ticker:
+        accounts = [("ticker", strategy, rule_of(strategy, threshold=threshold, among=names)) for strategy in RANKED]
+        accounts += [("portfolio", strategy, rule_of(strategy, threshold=threshold, among=names)) for strategy in STRATEGIES]
+    owner = ["account", "strategy", "ticker", "session"]
+    expected = (
+        pl.DataFrame(accounts, schema={"account": pl.String, "strategy": pl.String, "rule": pl.String}, orient="row")
+        .join(_open_sessions(work, names), on="account")
+        .select(*owner, "rule")
+    )
+    booked = (
+        work.lake.scan("equity", window=work.out_of_sample, columns=[*owner, "rule", "exits"])
+        .sort(owner)
+        .with_columns(pl.col("exits").diff().over(owner[:3]).fill_null(pl.col("exits")))
         .collect()
     )
-    if account == "ticker":
-        scored = scored.filter(pl.col("key").is_in(list(tickers)))
-    among = () if account == "ticker" else tradable
-    rule = rule_of("threshold", threshold=work.settings.signal.score_threshold, among=among)
-    booked = work.lake.scan("equity", window=work.out_of_sample, scope={"account": account, "strategy": "threshold"})
-    return coverage.holes(scored, booked.filter(pl.col("rule") == rule).select(key="ticker", session="session").collect())
+    account_name = pl.when(pl.col("account") == "portfolio").then(pl.lit(PORTFOLIO)).otherwise(pl.col("ticker"))
+    journal = work.lake.scan("trades", window=work.out_of_sample).with_columns(ticker=account_name).group_by(owner).agg(rows=pl.len())
+    sound = booked.join(journal.collect(), on=owner, how="left").filter(pl.col("exits") == pl.col("rows").fill_null(0))
+    return expected.join(sound, on=[*owner, "rule"], how="anti").select(key="ticker", session="session").unique()
+
+
+def _open_sessions(work: Workspace, names: Sequence[str]) -> pl.DataFrame:
+    """account, ticker, session: from the first scored session of each account to the night."""
+    scored = (
+        work.lake.scan("oos_predictions", keys=names, window=work.out_of_sample, scope={"model": MODEL_NAME})
+        .filter(pl.col("score").is_not_null())
+        .group_by("ticker")
+        .agg(first=pl.col("session").min())
+        .collect()
+    )
+    together = scored.select(pl.lit("portfolio").alias("account"), pl.lit(PORTFOLIO).alias("ticker"), pl.col("first").min()).unique()
+    days = session_table(work.out_of_sample).select("session")
+    starts = pl.concat([scored.select(pl.lit("ticker").alias("account"), "ticker", "first"), together.drop_nulls()])
+    return starts.join(days, how="cross").filter(pl.col("session") >= pl.col("first")).drop("first")
 
 
 def tradable_tickers(work: Workspace) -> list[str]:

@@ -185,7 +185,9 @@ def _explain(error: ValidationError) -> BadArgument:
     name = ".".join(map(str, location))
     if first["type"] == "extra_forbidden":
         return _wrong_key(name, _known_keys(location), name=str(location[-1]))
+    given = first["input"]
+    shown = ", ".join(f"{key} {value}" for key, value in given.items()) if isinstance(given, dict) else repr(given)
     return BadArgument(
-        f"setting {name} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}",
+        f"setting {name} = {shown}: {first['msg'].removeprefix('Value error, ')}",
         remedy=f"correct it in {FILE_NAME} or the environment",
     )

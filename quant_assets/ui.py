@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from quant_assets.cli.app import aside, exit_with
-from quant_assets.cli.instance import dagster_home
+from quant_assets.defs.instance import dagster_home
 from quant_assets.errors import BadArgument, QuantAssetsError
 from quant_assets.settings import Settings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import os
 import re
 from contextlib import suppress
@@ -13,7 +14,7 @@ import polars as pl
 
 from quant_assets.errors import BadArgument
 
-SCHEMA = {"ticker": pl.String, "source": pl.String, "listed": pl.Date}
+COLUMNS = ("ticker", "source", "listed")
 # A ticker is a partition key and part of messages: no blanks, nothing that "|", "," or "..." already mean in a selection.
 TICKER = re.compile(r"[A-Z0-9^](?:[A-Z0-9=-]|\.(?!\.))*")
 
@@ -38,13 +39,19 @@ class Universe:
     def read(cls, file: Path) -> Universe:
         """Raises BadArgument when the file is absent, malformed or names a ticker that cannot be a partition key."""
         try:
-            frame = pl.read_csv(file, schema=SCHEMA)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            why = str(error).splitlines()[0]
+            frame = pl.read_csv(file.read_bytes(), infer_schema=False)
+        except OSError as error:
             raise BadArgument(
-                f"universe file {file} cannot be read ({why})", remedy="it is a CSV with the columns ticker,source,listed"
+                f"universe file {file} cannot be read ({error.strerror})", remedy="correct `universe` in the settings"
             ) from None
-        universe = cls(tuple(Listing(*row) for row in frame.sort("ticker").iter_rows()), file)
+        except pl.exceptions.PolarsError:
+            frame = pl.DataFrame()
+        if set(frame.columns) != set(COLUMNS):
+            raise BadArgument(
+                f"universe file {file} is not a CSV with the columns {','.join(COLUMNS)}", remedy="write lines like AAPL,bokeh,2000-03-01"
+            )
+        rows = frame.select(COLUMNS).sort("ticker").iter_rows()
+        universe = cls(tuple(Listing(ticker, source, _date(listed, ticker, file)) for ticker, source, listed in rows), file)
         universe.validate()
         return universe
 
@@ -60,8 +67,8 @@ class Universe:
                 raise BadArgument(f"{where}: bad ticker {known.ticker!r}", remedy=rule)
             if known.ticker in seen:
                 raise BadArgument(f"{where}: {known.ticker} occurs more than once", remedy="keep one line of it")
-            if not known.source or known.listed is None:
-                raise BadArgument(f"{where}: {known.ticker} has no source or no first session", remedy="fill in its whole line")
+            if not known.source:
+                raise BadArgument(f"{where}: {known.ticker} has no source", remedy="fill in its whole line")
             seen.add(known.ticker)
 
     @property
@@ -83,8 +90,11 @@ class Universe:
         wanted = [ticker.strip().upper() for ticker in tickers]
         for ticker in wanted:
             if ticker not in self.tickers:
-                remedy = f"add it with `quant-assets universe add {ticker}` or choose from {', '.join(self.tickers)}"
-                raise BadArgument(f"unknown ticker {ticker}", remedy=remedy)
+                nearest = difflib.get_close_matches(ticker, self.tickers, n=1)
+                remedy = (
+                    f"did you mean {nearest[0]}?" if nearest else "`quant-assets universe list` shows the names, `universe add` adds one"
+                )
+                raise BadArgument(f"{ticker!r} is not in the universe", remedy=remedy)
         return [ticker for ticker in self.tickers if ticker in wanted]
 
     def add(self, listing: Listing) -> Universe:
@@ -102,7 +112,7 @@ class Universe:
 
     def _saved(self) -> Universe:
         self.validate()
-        frame = pl.DataFrame([(known.ticker, known.source, known.listed) for known in self.listings], schema=SCHEMA, orient="row")
+        frame = pl.DataFrame([(known.ticker, known.source, known.listed) for known in self.listings], schema=COLUMNS, orient="row")
         beside = self.file.with_name(f".{self.file.name}.{os.getpid()}.new")
         try:
             beside.write_text(frame.write_csv())
@@ -113,3 +123,12 @@ class Universe:
             with suppress(OSError):
                 beside.unlink()
         return self
+
+
+def _date(text: str | None, ticker: str, file: Path) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text or "")
+    except ValueError:
+        raise BadArgument(
+            f"universe file {file}: first session {text or ''!r} of {ticker} is not a date", remedy="write it as YYYY-MM-DD"
+        ) from None

@@ -50,6 +50,11 @@ class Workspace:
         """
         sources(settings.profile, "prices")
         last = OFFLINE_LAST_SESSION if settings.profile == "offline" else last_closed_session(clock())
+        if settings.grids.first_decision > last:
+            raise BadArgument(
+                f"setting grids.first_decision = {settings.grids.first_decision} is after the last known session {last}",
+                remedy="set an earlier day",
+            )
         as_of = as_of or last
         check_as_of(as_of, first=settings.grids.first_decision, last=last)
         return cls(settings, Universe.read(settings.universe_file), Lake(settings.lake_root), as_of, clock)

@@ -95,7 +95,9 @@ def simulate(
     rows: list[tuple[Any, ...]] = []
     for day, session in enumerate(days):
         waiting = step(account, waiting, bars.get(session, {}), day=day, session=session, terms=terms)
-        rows.append((session, account.equity, account.cash, account.position_value, account.entries, account.costs_paid))
+        rows.append(
+            (session, account.equity, account.cash, account.position_value, account.entries, len(account.closed), account.costs_paid)
+        )
         waiting += decided.get(session, [])
     return Simulation(pl.DataFrame(account.closed, schema=TRADES, orient="row"), pl.DataFrame(rows, schema=EQUITY, orient="row"))
 

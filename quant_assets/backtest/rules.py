@@ -14,6 +14,11 @@ import polars as pl
 from quant_assets.backtest.default_trade import complete_bars
 
 LISTED_NAMES = 8
+STRATEGIES = ("threshold", "top_fifth", "buy_and_hold")
+ALONE = ("threshold", "buy_and_hold")
+"""Strategies that need no other name's scores: a name's account by them can be booked by itself."""
+RANKED = ("top_fifth",)
+"""Strategies that choose among all names of a session."""
 
 
 def candidates(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame) -> pl.DataFrame:

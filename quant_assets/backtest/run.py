@@ -10,12 +10,11 @@ import polars as pl
 
 from quant_assets.backtest.costs import DEFAULT_COSTS, Costs
 from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, Simulation, simulate
-from quant_assets.backtest.rules import buy_and_hold_rule, candidates, rule_of, threshold_rule, top_fifth_rule
+from quant_assets.backtest.rules import RANKED, STRATEGIES, buy_and_hold_rule, candidates, rule_of, threshold_rule, top_fifth_rule
 from quant_assets.errors import SchemaMismatch
 from quant_assets.schemas import TABLES
 
 PORTFOLIO = "PORTFOLIO"
-STRATEGIES = ("threshold", "top_fifth", "buy_and_hold")
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def backtest_tickers(
         own = pl.col("ticker") == ticker
         rules = {**chosen, "buy_and_hold": buy_and_hold_rule(past.candidates.filter(own))}
         for strategy in strategies:
-            rule = rule_of(strategy, threshold=threshold, among=names if strategy == "top_fifth" else ())
+            rule = rule_of(strategy, threshold=threshold, among=names if strategy in RANKED else ())
             alone = rules[strategy].filter(own).with_columns(n_tradable=pl.lit(1, dtype=pl.Int64))
             result = _run(bars, alone, strategy, start=past.starts[ticker], as_of=as_of, costs=costs)
             booked.append(_named(result, strategy, "ticker", ticker, rule))

@@ -8,11 +8,13 @@ import sys
 from typing import Any
 
 import typer
+import typer.exceptions
 from rich.console import Console
 
-from quant_assets.errors import QuantAssetsError
+from quant_assets.errors import BadArgument, QuantAssetsError
 
 TICKER_ALIASES = ("--ticker", "--symbol", "--symbols")
+INTERRUPTED = 130  # what typer returns after a Ctrl-C
 
 app = typer.Typer(
     name="quant-assets",
@@ -37,13 +39,22 @@ def main() -> None:
 
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     arguments = [_canonical(argument) for argument in sys.argv[1:]]
+    as_json = "--json" in arguments
     try:
-        app(args=arguments, prog_name="quant-assets")
+        code = app(args=arguments, prog_name="quant-assets", standalone_mode=False)
     except QuantAssetsError as error:
-        sys.exit(exit_with(error, as_json="--json" in arguments))
-    except KeyboardInterrupt:
-        aside.print("interrupted: what was finished is stored, run again to go on")
-        sys.exit(1)
+        sys.exit(exit_with(error, as_json=as_json))
+    except typer.exceptions.TyperException as error:
+        told = error.format_message()
+        if told.startswith("Usage:"):  # a group without a verb shows its help
+            aside.print(told, markup=False)
+            sys.exit(error.exit_code)
+        wrong = BadArgument(told.removesuffix("."), remedy="--help after any verb shows what it takes")
+        sys.exit(exit_with(wrong, as_json=as_json))
+    if code == INTERRUPTED:
+        stopped = QuantAssetsError("interrupted", remedy="what was finished is stored: run again to go on")
+        code = exit_with(stopped, as_json=as_json)
+    sys.exit(code or 0)
 
 
 def exit_with(error: QuantAssetsError, *, as_json: bool) -> int:

@@ -74,13 +74,14 @@ def _installation() -> Iterator[Finding]:
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
+    yield Finding("home", "ok", str(settings.home))
     for folder in (settings.paths.data, settings.paths.outputs, settings.paths.mlflow, settings.paths.logs):
         path = settings.path(folder)
         try:
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
                 pass
-            yield Finding(f"folder {folder}", "ok", str(path))
+            yield Finding(f"folder {folder}", "ok", "writable")
         except OSError as error:
             yield Finding(f"folder {folder}", "fault", f"{path} cannot be written ({error.strerror}); make it writable or set paths")
     free = shutil.disk_usage(settings.home).free / 1e9
@@ -91,11 +92,26 @@ def _stores(settings: Settings) -> Iterator[Finding]:
     try:
         work = Workspace.open(settings)
         yield Finding("universe", "ok", f"{len(work.universe.tickers)} names in {work.universe.file}")
+        work.lake.check()
         tables = work.lake.tables()
         stored = [f"{table} {work.lake.scan(table, window=_always(work)).collect().height:,}" for table in tables]
         yield Finding("lake", "ok" if tables else "note", ", ".join(stored) or "empty; `quant-assets run` fills it")
+        yield from _models(work)
     except QuantAssetsError as error:
         yield Finding("lake", "fault", str(error))
+
+
+def _models(work: Workspace) -> Iterator[Finding]:
+    from quant_assets.steps.models import registry, trained_at  # imports MLflow
+
+    if not work.lake.tables():
+        return
+    try:
+        trained = trained_at(work, work.cutoff)
+        registry(work).load(trained["model_run_id"])
+        yield Finding("models", "ok", f"the model of {trained['cutoff']} loads from {work.settings.paths.mlflow}/")
+    except QuantAssetsError as error:
+        yield Finding("models", "fault", str(error))
 
 
 def _always(work: Workspace) -> Window:
@@ -103,5 +119,7 @@ def _always(work: Workspace) -> Window:
 
 
 def _keys() -> Iterator[Finding]:
-    for name in VENDOR_KEYS:
-        yield Finding(name, "note", "set" if os.environ.get(name) else "not configured")
+    for state, is_set in (("set", True), ("not configured", False)):
+        names = [name for name in VENDOR_KEYS if bool(os.environ.get(name)) is is_set]
+        if names:
+            yield Finding(f"keys {state}", "note", ", ".join(names))

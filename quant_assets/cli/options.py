@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from quant_assets.calendars import Window, session_on_or_after, session_on_or_before
 from quant_assets.errors import BadArgument
-from quant_assets.settings import Settings
+from quant_assets.settings import Profile, Settings
 from quant_assets.universe import Universe
 
 Tickers = Annotated[str | None, typer.Option("--tickers", metavar="A,B", help="Only these names.")]
@@ -22,7 +22,11 @@ End = Annotated[str | None, typer.Option("--end", metavar="DATE", help="Last day
 
 def settings_for(profile: str | None) -> Settings:
     """Raises BadArgument on an unknown profile or a bad settings file."""
-    return Settings.load(**({"profile": profile} if profile else {}))
+    if profile is None:
+        return Settings.load()
+    if profile not in get_args(Profile):
+        raise BadArgument(f"--profile {profile!r} is unknown", remedy=f"choose from {', '.join(get_args(Profile))}")
+    return Settings.load(profile=profile)
 
 
 def date_from(text: str | None, option: str) -> dt.date | None:
@@ -36,8 +40,13 @@ def date_from(text: str | None, option: str) -> dt.date | None:
 
 
 def chosen(universe: Universe, tickers: str | None) -> list[str]:
-    """The named tickers, or the whole universe. Raises BadArgument on an unknown one."""
-    return universe.select([name for name in tickers.split(",") if name.strip()]) if tickers else universe.tickers
+    """The named tickers, or the whole universe. Raises BadArgument on an unknown one, or when none is named."""
+    if tickers is None:
+        return universe.tickers
+    named = [name for name in tickers.split(",") if name.strip()]
+    if not named:
+        raise BadArgument(f"--tickers {tickers!r} names none", remedy="write them as AAPL,IBM, or leave the option out for all")
+    return universe.select(named)
 
 
 def sessions_between(start: str | None, end: str | None, within: Window) -> Window:
@@ -45,10 +54,13 @@ def sessions_between(start: str | None, end: str | None, within: Window) -> Wind
 
     Raises
     ------
-    BadArgument : it holds no session, or lies outside `within`.
+    BadArgument : it ends before it starts, holds no session, or lies outside `within`.
     """
-    first = session_on_or_after(date_from(start, "--start") or within.start)
-    last = session_on_or_before(date_from(end, "--end") or within.last_day)
+    asked = date_from(start, "--start"), date_from(end, "--end")
+    if asked[0] is not None and asked[1] is not None and asked[0] > asked[1]:
+        raise BadArgument(f"--start {asked[0]} is after --end {asked[1]}", remedy="swap them")
+    first = session_on_or_after(asked[0] or within.start)
+    last = session_on_or_before(asked[1] or within.last_day)
     if last < first or last < within.start or first >= within.end:
         shown = f"{start or within.start}..{end or within.last_day}"
         raise BadArgument(f"no session of the record lies in {shown}", remedy=f"the record covers {within}")

@@ -7,7 +7,7 @@ import webbrowser
 from quant_assets.calendars import Window
 from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.options import AsOf, Json, ProfileName, date_from, settings_for
-from quant_assets.errors import BadArgument
+from quant_assets.errors import LakeError
 from quant_assets.workspace import Workspace
 
 
@@ -22,7 +22,7 @@ def report(as_of: AsOf = None, profile: ProfileName = None, as_json: Json = Fals
         decided = work.lake.scan("daily_report", window=Window(work.settings.grids.first_decision, work.after_as_of))
         last = decided.select("session").max().collect().item()
         if last is None:
-            raise BadArgument("there is no report yet", remedy="run `quant-assets run` first")
+            raise LakeError("there is no report yet", remedy="run `quant-assets run` first")
         work = Workspace.open(settings, as_of=last)
     csv, html = write_report(work)
     if as_json:

@@ -15,6 +15,7 @@ from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
 from quant_assets.logs import log_to
 from quant_assets.reporting import wording
+from quant_assets.settings import FILE_NAME
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,21 +46,21 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
     settings = settings_for(profile)
     work = Workspace.open(settings, as_of=date_from(as_of, "--as-of"))
     names = chosen(work.universe, tickers)
-    aside.print(f"Night of {work.as_of:%A %d %B %Y}, profile {settings.profile}, {len(work.universe.tickers)} names")
     # Dagster, MLflow and the model libraries take seconds to import: after the arguments have proved sensible
-    from quant_assets.cli.instance import open_instance
     from quant_assets.definitions import build_defs
+    from quant_assets.defs.instance import open_instance
     from quant_assets.defs.nightly import one_at_a_time, run_night
     from quant_assets.steps.reports import report_files
 
     with one_at_a_time(work):
+        _announce(work)
         log_to(settings.path(settings.paths.logs))
+        work.lake.check()
         for leftover in work.lake.sweep():
             aside.print(f"cleared {leftover.name} in {leftover.parent.name}, left by a run that was killed")
         progress = Progress()
-        with open_instance(settings) as instance:
+        with progress, open_instance(settings) as instance:
             outcome = run_night(build_defs(settings), instance, work, decide=names, progress=progress)
-        progress.end()
     csv, html = report_files(work)
     errors: list[dict[str, str | None]] = [{"ticker": ticker, "message": reason} for ticker, reason in outcome.failed.items()]
     if outcome.stopped:
@@ -81,9 +82,13 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
     elif not outcome.stopped:
         _print_night(work, names)
         screen.print(f"\nReport  {html}\nTable   {csv}", soft_wrap=True)
-        screen.print("Next    quant-assets report    open the page")
-        screen.print("        quant-assets backtest  the accounts that traded these scores")
-        screen.print("        make ui                where every number came from")
+        again = "" if as_of is None else f" --as-of {work.as_of}"
+        for verb, purpose in (
+            (f"quant-assets report{again}", "open the page"),
+            ("quant-assets backtest", "the accounts that traded these scores"),
+            ("make ui", "where every number came from"),
+        ):
+            screen.print(f"{'Next' if purpose == 'open the page' else '':<8}{verb:<{21 + len(again)}}  {purpose}", soft_wrap=True)
     for error in errors:
         aside.print(f"{error['ticker'] or 'the night'}: {error['message']}", markup=False)
     raise typer.Exit(EXIT_CODES[outcome.status])
@@ -105,14 +110,32 @@ class Progress:
         windows = sorted({window for rectangle in todo for window in rectangle.windows})
         span = windows[0] if len(windows) == 1 else f"{windows[0]}..{windows[-1]}"
         n_names = len({ticker for rectangle in todo for ticker in rectangle.tickers})
-        who = f", {n_names} name{'s' if n_names != 1 else ''}" if n_names else ""
-        aside.print(f"{place} {title}: {span}{who} ...", end="", markup=False)
+        who = f", {wording.count(n_names, 'name')}" if n_names else ""
         self._began = time.monotonic()
+        aside.print(f"{place} {title}: {span}{who} ...", end="", markup=False)
 
     def end(self) -> None:
         if self._began is not None:
             aside.print(f" {time.monotonic() - self._began:.1f} s")
             self._began = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.end()
+        elif self._began is not None:
+            aside.print(" not finished")
+
+
+def _announce(work: Workspace) -> None:
+    settings = work.settings
+    if not (settings.home / FILE_NAME).is_file():
+        aside.print(
+            f"Home {settings.home}: no {FILE_NAME} here or above it, so the settings are the defaults and everything is stored here"
+        )
+    aside.print(f"Night of {work.as_of:%A %d %B %Y}, profile {settings.profile}, {wording.count(len(work.universe.tickers), 'name')}")
 
 
 def _signals(work: Workspace, names: Sequence[str]) -> list[dict[str, Any]]:

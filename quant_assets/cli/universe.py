@@ -9,6 +9,7 @@ from quant_assets.calendars import session_on_or_after
 from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.options import Json, ProfileName, settings_for
 from quant_assets.errors import BadArgument
+from quant_assets.reporting import wording
 from quant_assets.settings import Settings
 from quant_assets.universe import Listing, Universe
 
@@ -30,7 +31,7 @@ def list_names(profile: ProfileName = None, as_json: Json = False) -> None:
     for known in universe.listings:
         table.add_row(known.ticker, known.source, str(known.listed))
     screen.print(table)
-    screen.print(f"{len(universe.listings)} names in {universe.file}", soft_wrap=True)
+    screen.print(f"{wording.count(len(universe.listings), 'name')} in {universe.file}", soft_wrap=True)
 
 
 @group.command()
@@ -57,4 +58,4 @@ def _offered(settings: Settings, ticker: str) -> Listing:
             listed = session_on_or_after(max(offered[ticker].start, settings.grids.history_start))
             return Listing(ticker, name, listed)
     known = sorted({each for _, offered in offers for each in offered})
-    raise BadArgument(f"no source of profile {settings.profile!r} has {ticker}", remedy=f"choose from {', '.join(known)}")
+    raise BadArgument(f"no source of profile {settings.profile!r} has {ticker!r}", remedy=f"it has {', '.join(known)}")

@@ -146,9 +146,12 @@ def _execute(definitions: dg.Definitions, instance: dg.DagsterInstance, work: Wo
         PHASE_TAG: phase.name,
     }
     began = time.monotonic()
-    result = definitions.resolve_job_def(job_name(phase)).execute_in_process(
-        instance=instance, tags=tags, raise_on_error=False, run_config=QUIET
-    )
+    try:
+        result = definitions.resolve_job_def(job_name(phase)).execute_in_process(
+            instance=instance, tags=tags, raise_on_error=False, run_config=QUIET
+        )
+    except dg.DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
     seconds = time.monotonic() - began
     error = None if result.success else _message(result)
     with log_context(run=result.run_id, ticker=f"{rectangle.tickers[0]}..{rectangle.tickers[-1]}" if rectangle.tickers else "-"):

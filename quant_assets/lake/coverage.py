@@ -73,6 +73,30 @@ def by_cell(sessions: pl.DataFrame, windows: Mapping[str, Window]) -> pl.DataFra
     )
 
 
+def log_rows(lake: Lake, table: str, windows: Mapping[str, Window]) -> pl.DataFrame:
+    """key, window, logged, quarantined: rows of `quality_log` and `quarantine` on each cell that has any."""
+    span = Window(min(window.start for window in windows.values()), max(window.end for window in windows.values()))
+    counts = [
+        by_cell(lake.scan(log, window=span, scope={"table": table}).select("session", key="ticker").collect(), windows).select(
+            "key", "window", pl.col("n").alias(name)
+        )
+        for log, name in (("quality_log", "logged"), ("quarantine", "quarantined"))
+    ]
+    return counts[0].join(counts[1], on=["key", "window"], how="full", coalesce=True)
+
+
+def unrecorded(lake: Lake, table: str, expected: pl.DataFrame, windows: Mapping[str, Window]) -> pl.DataFrame:
+    """key, session: the expected sessions of cells without a `coverage` row, or with other log rows than it counts."""
+    span = Window(min(window.start for window in windows.values()), max(window.start for window in windows.values()) + dt.timedelta(days=1))
+    recorded = lake.scan("coverage", window=span, scope={"table": table}).select("window", "logged", "quarantined", key="ticker").collect()
+    found = recorded.join(log_rows(lake, table, windows), on=["key", "window"], how="left", suffix="_found")
+    sound = found.filter(
+        pl.col("logged") == pl.col("logged_found").fill_null(0), pl.col("quarantined") == pl.col("quarantined_found").fill_null(0)
+    )
+    lost = by_cell(expected, windows).join(sound, on=["key", "window"], how="anti")
+    return lost.select("key", session="first")
+
+
 def require_complete(lake: Lake, table: str, universe: Universe, tickers: Sequence[str], window: Window) -> None:
     """The look-back guard: every listed session of the window must be stored for every ticker.
 
@@ -128,8 +152,9 @@ def record(
     )
     rows = (
         counts.join(lacking, on=["key", "window"], how="left")
+        .join(log_rows(lake, table, windows), on=["key", "window"], how="left")
         .join(told, on=["key", "window"], how="left")
-        .with_columns(pl.col("lacking").fill_null(0))
+        .with_columns(pl.col("lacking", "logged", "quarantined").fill_null(0))
         .select(
             pl.lit(table).alias("table"),
             pl.col("key").alias("ticker"),
@@ -137,6 +162,7 @@ def record(
             pl.col("window").replace_strict(starts, return_dtype=pl.Date).alias("window_start"),
             pl.col("expected").cast(pl.Int64),
             (pl.col("expected") - pl.col("lacking")).cast(pl.Int64).alias("present"),
+            pl.col("logged", "quarantined").cast(pl.Int64),
             pl.when(pl.col("reason").is_not_null())
             .then(pl.lit("withheld"))
             .when(pl.col("lacking") == 0)

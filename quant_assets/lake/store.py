@@ -145,6 +145,26 @@ class Lake:
                 continue
         return removed
 
+    def check(self) -> None:
+        """Looks at the footer of every file of the lake.
+
+        Raises
+        ------
+        LakeError : names every file that is truncated or no longer fits its declaration.
+        """
+        damage = []
+        for name, table in self._declared.items():
+            for file in self._files(name):
+                try:
+                    _checked(table, [file])
+                except LakeError as error:
+                    damage.append(error)
+        if len(damage) == 1:
+            raise damage[0]
+        if damage:
+            told = "; ".join(error.message for error in damage)
+            raise LakeError(f"{len(damage)} files are damaged: {told}", remedy="delete them and run again: the run restores them")
+
     def tables(self) -> list[str]:
         """Declared tables with at least one file, in the order of declaration."""
         return [name for name in self._declared if self._files(name)]

@@ -18,7 +18,8 @@ import polars as pl
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from quant_assets.backtest.run import PORTFOLIO, STRATEGIES
+from quant_assets.backtest.rules import STRATEGIES
+from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import session_close
 from quant_assets.reporting import wording
 from quant_assets.reporting.atomic import write_text

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES
 from quant_assets.backtest.run import BacktestTables, backtest_portfolio, backtest_tickers
 from quant_assets.calendars import Window
 from quant_assets.lake import coverage
@@ -21,7 +22,7 @@ Windows = Mapping[str, Window]
 def backtest_names(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
     """$10,000 for each name by the user's rule and by buy-and-hold, from the first cut-off on; the rows of the windows are stored."""
     names = [ticker for ticker in tradable_tickers(work) if ticker in tickers]
-    booked = _book(work, names, windows, "ticker", ("threshold", "buy_and_hold"))
+    booked = _book(work, names, windows, "ticker", ALONE)
     coverage.record(work.lake, "equity", work.universe, names, windows, until=work.after_as_of, run_id=run_id)
     return _result(booked, names)
 
@@ -29,8 +30,8 @@ def backtest_names(work: Workspace, tickers: Sequence[str], windows: Windows, *,
 def backtest_together(work: Workspace, windows: Windows) -> StepResult:
     """One $10,000 over all names by each rule, and each name's account by the fixed rule, which ranks all names of a session."""
     names = competing_tickers(work)
-    portfolio = _book(work, names, windows, "portfolio", ("threshold", "top_fifth", "buy_and_hold"))
-    ranked = _book(work, names, windows, "ticker", ("top_fifth",))
+    portfolio = _book(work, names, windows, "portfolio", STRATEGIES)
+    ranked = _book(work, names, windows, "ticker", RANKED)
     return _result(BacktestTables(pl.concat([portfolio.trades, ranked.trades]), pl.concat([portfolio.equity, ranked.equity])), names)
 
 

@@ -185,8 +185,8 @@ def test_an_incomplete_bar_values_a_position_but_fills_nothing():
 def test_a_position_open_at_the_end_is_in_the_equity_only():
     result = run([QUIET, QUIET, (100, 104, 99, 103)])
     assert result.trades.is_empty()
-    day, equity, cash, position, entries, costs = result.equity.row(2)
-    assert (day, entries) == (DAYS[2], 1)
+    day, equity, cash, position, entries, exits, costs = result.equity.row(2)
+    assert (day, entries, exits) == (DAYS[2], 1, 0)
     assert (equity, cash, position, costs) == pytest.approx((97.02 + 99 * 103, 97.02, 99 * 103, 2.98), abs=CENT)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -26,16 +27,21 @@ def assert_refused(done: subprocess.CompletedProcess[str], code: int, *words: st
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("run", "--tickers", "AAPL,ZZZ"), ("unknown ticker ZZZ", "universe add ZZZ")),
+        (("run", "--tickers", "AAPL,ZZZ"), ("'ZZZ' is not in the universe", "universe list")),
+        (("run", "--tickers", "APPL"), ("'APPL' is not in the universe", "did you mean AAPL?")),
+        (("run", "--tickers", " , "), ("names none", "AAPL,IBM")),
+        (("run", "--asof", "2013-03-01"), ("No such option: --asof",)),
         (("run", "--as-of", "2013-02-18"), ("2013-02-18 is not a session", "2013-02-15 or 2013-02-19")),
         (("run", "--as-of", "2012-10-29"), ("not a session", "2012-10-26 or 2012-10-31")),
         (("run", "--as-of", "2005-01-03"), ("before the first decision 2012-10-01",)),
         (("run", "--as-of", "2013-03-04"), ("after the last known session 2013-03-01",)),
         (("run", "--as-of", "2013-13-01"), ("not a date", "YYYY-MM-DD")),
-        (("run", "--profile", "paper"), ("'paper'", "'offline' or 'live'")),
-        (("backtest", "--start", "2012-12-24", "--end", "2012-12-01"), ("no session",)),
+        (("run", "--profile", "paper"), ("--profile 'paper' is unknown", "offline, live")),
+        (("backtest", "--start", "2012-12-24", "--end", "2012-12-01"), ("--start 2012-12-24 is after --end 2012-12-01",)),
+        (("backtest", "--start", "2012-10-29", "--end", "2012-10-30"), ("no session of the record",)),
         (("universe", "add", "TSLA"), ("no source", "TSLA")),
-        (("universe", "remove", "ZZZ"), ("unknown ticker ZZZ",)),
+        (("universe", "add", ""), ("no source", "''")),
+        (("universe", "remove", "ZZZ"), ("'ZZZ' is not in the universe",)),
     ],
 )
 def test_impossible_arguments(finished: Home, arguments: tuple[str, ...], words: tuple[str, ...]):
@@ -44,8 +50,9 @@ def test_impossible_arguments(finished: Home, arguments: tuple[str, ...], words:
     assert finished.files() == before
 
 
-def test_failures_are_one_json_document_too(finished: Home):
-    code, told = finished.json("run", "--tickers", "ZZZ")
+@pytest.mark.parametrize("arguments", [("run", "--tickers", "ZZZ"), ("run", "--asof", "2013-03-01"), ("rnu",)])
+def test_failures_are_one_json_document_too(finished: Home, arguments: tuple[str, ...]):
+    code, told = finished.json(*arguments)
     assert code == 2
     assert set(told["error"]) == {"code", "message", "remedy"}
     assert told["error"]["code"] == "bad_argument"
@@ -57,6 +64,52 @@ def test_a_wrong_settings_key_is_named_with_the_nearest(tmp_path: Path):
     settings.write_text(settings.read_text() + "\n[signal]\nscore_treshold = 0.6\n")
     assert_refused(home.run("run"), 2, "signal.score_treshold", "did you mean 'score_threshold'?")
     assert not (home.folder / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("QUANT_ASSETS__SIGNAL__BULL", "0.9", ("bull 0.9", "bands must fall")),
+        ("QUANT_ASSETS__GRIDS__FIRST_DECISION", "2014-01-02", ("grids.first_decision = 2014-01-02", "2013-03-01")),
+        ("QUANT_ASSETS__UNIVERSE", "quant_assets.toml", ("is not a CSV with the columns ticker,source,listed",)),
+        ("QUANT_ASSETS__UNIVERSE", "nowhere.csv", ("nowhere.csv cannot be read (No such file or directory)",)),
+    ],
+)
+def test_impossible_settings(finished: Home, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: tuple[str, ...]):
+    monkeypatch.setattr(Home, "environment", {**finished.environment, variable: value})
+    assert_refused(finished.run("run"), 2, *words)
+
+
+def test_nothing_stored_yet_is_a_failure_and_not_a_wrong_argument(tmp_path: Path):
+    home = new_home(tmp_path / "home")
+    for verb in ("report", "backtest"):
+        assert_refused(home.run(verb), 1, "`quant-assets run` first")
+
+
+def test_a_folder_without_settings_is_named_before_it_becomes_a_home(tmp_path: Path):
+    home = new_home(tmp_path / "home")
+    (home.folder / "quant_assets.toml").unlink()
+    (home.folder / "data").mkdir()
+    (home.folder / "data" / "lake").write_text("stops the run before it does anything")
+    assert f"Home {home.folder}: no quant_assets.toml" in home.run("run").stderr
+
+
+def test_a_run_that_is_interrupted_says_so_and_can_go_on(tmp_path: Path):
+    home = new_home(tmp_path / "home")
+    with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        seen = ""
+        while "features and labels" not in seen:
+            letter = running.stderr.read(1)
+            assert letter, f"the run ended early: {seen}"
+            seen += letter
+        running.send_signal(signal.SIGINT)
+        rest = running.stderr.read()
+    assert running.returncode == 1
+    assert rest.strip().splitlines()[-1] == "error: interrupted; what was finished is stored: run again to go on."
+    assert "not finished" in rest
+    assert "Traceback" not in rest
+    assert home.run("run").returncode == 0
 
 
 def test_a_second_run_while_one_runs(finished: Home):
@@ -72,6 +125,11 @@ def test_a_truncated_file_is_named(copy: Callable[[], Home]):
     file.write_bytes(file.read_bytes()[:1000])
     before = home.files()
     assert_refused(home.run("run"), 1, str(file), "delete the file")
+    other = home.folder / "data" / "lake" / "signal" / "year=2013" / "part.parquet"
+    whole = other.read_bytes()
+    other.write_bytes(b"")
+    assert_refused(home.run("run"), 1, str(file), str(other), "2 files are damaged", "delete them")
+    other.write_bytes(whole)
     assert home.files() == before
     file.unlink()
     assert home.run("run").returncode == 0

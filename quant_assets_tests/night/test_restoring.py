@@ -19,6 +19,7 @@ from quant_assets_tests.night.homes import Home, new_home
 ALL_TABLES = (
     *("index_prices", "prices", "features", "labels", "model_runs", "oos_predictions"),
     *("trades", "equity", "signal", "trade_synthesis", "daily_report"),
+    *("quality_log", "coverage"),
 )
 
 
@@ -52,6 +53,18 @@ def test_one_deleted_partition_comes_back_alone(finished: Home, copy: Callable[[
     assert "1 name ..." in done.stderr
     assert done.stderr.count("up to date") == 8
     assert_same_rows(home, finished)
+
+
+@pytest.mark.parametrize("table", ["trades", "quality_log", "coverage"])
+def test_what_is_written_beside_a_table_comes_back_alone(finished: Home, copy: Callable[[], Home], table: str):
+    """The journal of an account, the log and the coverage of a step: deleted while the table they belong to stays."""
+    home = copy()
+    (home.folder / "data" / "lake" / table / "year=2012" / "part.parquet").unlink()
+    assert home.table(table).height < finished.table(table).height
+    done = home.run("run")
+    assert done.returncode == 0, done.stderr
+    assert_same_rows(home, finished)
+    assert home.run("run").stderr.count("up to date") == 9
 
 
 def test_changed_prices_of_the_last_day_change_no_earlier_prediction(finished: Home, copy: Callable[[], Home]):

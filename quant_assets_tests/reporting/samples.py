@@ -11,7 +11,8 @@ import polars as pl
 from bokeh_sampledata import stocks
 
 from quant_assets.backtest.metrics import performance
-from quant_assets.backtest.run import PORTFOLIO, STRATEGIES
+from quant_assets.backtest.rules import STRATEGIES
+from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.reporting.inputs import ModelCard, PerformanceRow, ReportInputs
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Signal
@@ -90,7 +91,9 @@ def sample(bars: tuple[str, ...] = BARS, adjusted: tuple[str, ...] = ADJUSTED) -
 def without_trades(inputs: ReportInputs) -> ReportInputs:
     """No rule ever entered: every account stays at its opening cash."""
     cash = pl.lit(10_000.0)
-    flat = inputs.equity.with_columns(equity=cash, cash=cash, position=pl.lit(0.0), entries=pl.lit(0, dtype=pl.Int64), costs=pl.lit(0.0))
+    flat = inputs.equity.with_columns(
+        equity=cash, cash=cash, position=pl.lit(0.0), entries=pl.lit(0, dtype=pl.Int64), exits=pl.lit(0, dtype=pl.Int64), costs=pl.lit(0.0)
+    )
     return replace(inputs, equity=flat, performance=_performance(flat))
 
 
@@ -217,7 +220,9 @@ def _account(wealth: pl.DataFrame, strategy: str, account: str, ticker: str, *, 
     """An account that always ends with `position` of its equity in shares."""
     columns = {"strategy": pl.lit(strategy), "account": pl.lit(account), "ticker": pl.lit(ticker), "rule": pl.lit(strategy)}
     held = pl.col("equity") * position
-    filled = wealth.with_columns(**columns, position=held, cash=pl.col("equity") - held, costs=pl.col("entries") * 3.0)
+    filled = wealth.with_columns(
+        **columns, position=held, cash=pl.col("equity") - held, exits=pl.col("entries"), costs=pl.col("entries") * 3.0
+    )
     return filled.select(list(TABLES["equity"].schema))
 
 
