@@ -62,6 +62,13 @@ class LookbackIncomplete(QuantAssetsError):
         super().__init__(message, remedy=remedy)
         self.missing = missing
 
+    @classmethod
+    def of(cls, missing: dict[str, str], *, remedy: str) -> LookbackIncomplete:
+        """The error that names these tickers, the first five of them in its message."""
+        shown = "; ".join(f"{ticker}: {what}" for ticker, what in list(missing.items())[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        return cls(f"{shown}{more}", remedy=remedy, missing=missing)
+
 
 class SourceError(QuantAssetsError):
     """A data source did not deliver what it offers."""

@@ -1,23 +1,17 @@
-"""What a night still has to do: the missing cells of each phase, cut into rectangles that one run each can fill.
+"""What a chain still has to do: the missing cells of each phase, cut into rectangles that one run each can fill, and what comes next.
 
-Runs are started in `defs/nightly.py`, what they do is in `steps/`. Here is only arithmetic on what the lake holds.
+What is missing is `demand.py`'s business, what a run does is in `steps/`. Here is only arithmetic on cells.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-import polars as pl
-
-from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
-from quant_assets.backtest.run import PORTFOLIO
-from quant_assets.calendars import Window, day_window, session_table
-from quant_assets.decisions.signal import rule_of as decision_rule_of
+from quant_assets.calendars import Window
+from quant_assets.demand import SERIES, cells, demand
+from quant_assets.demand import windows_of as windows_of_table
 from quant_assets.lake import coverage
-from quant_assets.models.pooled import MEMBERS, MODEL_NAME
-from quant_assets.sources import sources
 from quant_assets.workspace import Workspace
 
 Cell = tuple[str, str]
@@ -33,41 +27,119 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Phase:
-    """One job of the night: its name, its grid, and the tables whose cells tell whether there is work."""
+    """One job of the night: its name, and the tables whose cells tell whether there is work."""
 
     name: str
     tables: tuple[str, ...]
-    by_ticker: bool
+
+    @property
+    def by_ticker(self) -> bool:
+        return self.tables[0] not in SERIES and self.name != "report"
 
 
 PHASES = (
-    Phase("indices", ("index_prices",), by_ticker=False),
-    Phase("prices", ("prices",), by_ticker=True),
-    Phase("features", ("features", "labels"), by_ticker=True),
-    Phase("train", ("model_runs",), by_ticker=False),
-    Phase("predict", ("oos_predictions",), by_ticker=True),
-    Phase("backtest", ("equity",), by_ticker=True),
-    Phase("portfolio", ("equity",), by_ticker=False),
-    Phase("decide", ("signal", "trade_synthesis"), by_ticker=True),
-    Phase("report", ("daily_report",), by_ticker=False),
+    Phase("indices", ("index_prices",)),
+    Phase("prices", ("prices",)),
+    Phase("features", ("features", "labels")),
+    Phase("train", ("model_runs",)),
+    Phase("predict", ("oos_predictions",)),
+    Phase("backtest", ("equity",)),
+    Phase("portfolio", ("portfolio",)),
+    Phase("decide", ("signal", "trade_synthesis")),
+    Phase("report", ("daily_report",)),
 )
+REPORT = PHASES[-1]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The next phase of a chain and its runs. `stopped` names the phase that kept those before this one from running, if one did."""
+
+    phase: Phase
+    runs: tuple[Rectangle, ...]
+    stopped: str | None
+
+
+@dataclass(frozen=True)
+class Losses:
+    """`names` maps each name that fell out to the phase it misses a cell of; `stopped` is the phase without which nothing can follow."""
+
+    names: dict[str, str]
+    stopped: str | None
 
 
 def windows_of(phase: Phase, work: Workspace) -> dict[str, Window]:
     """Date keys of the phase's grid, up to the night."""
-    if phase.name in ("indices", "prices", "features"):
-        return work.year_windows()
-    if phase.name in ("train", "predict", "backtest", "portfolio"):
-        return work.quarter_windows()
-    return {work.as_of.isoformat(): day_window(work.as_of)}
+    return windows_of_table(phase.tables[0], work)
 
 
 def missing_cells(phase: Phase, work: Workspace, *, tickers: Sequence[str]) -> set[Cell]:
     """Cells of the phase that are not complete up to `as_of`; on a grid without tickers the key is ALL."""
-    holes = pl.concat([_holes(phase, table, work, tickers) for table in phase.tables])
-    cells = coverage.by_cell(holes, windows_of(phase, work))
-    keys = cells["key"] if phase.by_ticker else [coverage.ALL] * cells.height
-    return set(zip(keys, cells["window"], strict=True))
+    found: set[Cell] = set()
+    for table in phase.tables:
+        found |= cells(demand(table, work, tickers).holes, windows_of(phase, work))
+    return found if phase.by_ticker else {(coverage.ALL, window) for _, window in found}
+
+
+def next_step(work: Workspace, after: str | None, *, decide: Sequence[str], ran: bool) -> Step | None:
+    """The first phase after the named one (None: the first of all) with work to do; None when the night is complete.
+
+    History, models and records are kept for the whole universe, so that a model's pool never depends on what was typed. After a stop only
+    the report follows, which says why; it comes last whenever something ran.
+
+    Parameters
+    ----------
+    decide : the tickers to take a decision on.
+    ran : whether the night has run anything yet.
+    """
+    place = 0 if after is None else [phase.name for phase in PHASES].index(after) + 1
+    lost = losses(work, PHASES[:place], decide=decide)
+    for phase in PHASES[place:]:
+        if phase is REPORT:
+            if ran or missing_cells(phase, work, tickers=decide):
+                return Step(phase, (Rectangle((), tuple(windows_of(phase, work))),), lost.stopped)
+        elif not lost.stopped:
+            alive = [ticker for ticker in _wanted(phase, work, decide) if ticker not in lost.names]
+            if runs := plan(phase, work, tickers=alive):
+                return Step(phase, tuple(runs), None)
+    return None
+
+
+def losses(work: Workspace, phases: Sequence[Phase], *, decide: Sequence[str]) -> Losses:
+    """What is out after these phases: a name that misses a cell; everything, without the indices, the models or any name."""
+    names: dict[str, str] = {}
+    for phase in phases:
+        alive = [ticker for ticker in _wanted(phase, work, decide) if ticker not in names]
+        left = missing_cells(phase, work, tickers=alive)
+        if not phase.by_ticker and left:
+            return Losses(names, phase.name)
+        names |= dict.fromkeys(sorted({ticker for ticker, _ in left}), phase.name)
+        if alive and all(ticker in names for ticker in alive):
+            return Losses(names, phase.name)
+    return Losses(names, None)
+
+
+def explain(work: Workspace, phase: Phase, rectangle: Rectangle, *, reason: str, run_id: str) -> None:
+    """Writes the reason of a failed run into `coverage` for each of its cells that is still missing and was not given its own reason."""
+    for table in phase.tables:
+        found = demand(table, work, rectangle.tickers or work.universe.tickers)
+        windows = {key: window for key, window in windows_of(phase, work).items() if key in rectangle.windows}
+        coverage.fail(work.lake, table, found.expected, found.holes, windows, reason=reason, run_id=run_id)
+
+
+def reasons(work: Workspace, lost: Losses) -> dict[str, str]:
+    """Why each lost name is out, and under the key ALL why the chain stopped: the last reason `coverage` gives for that phase."""
+    tables = {phase.name: phase.tables for phase in PHASES}
+    told = {name: coverage.last_reason(work.lake, tables[phase], name, work.history) for name, phase in lost.names.items()}
+    if lost.stopped:
+        first = next((name for name, phase in lost.names.items() if phase == lost.stopped), coverage.ALL)
+        told[coverage.ALL] = coverage.last_reason(work.lake, tables[lost.stopped], first, work.history)
+    silent = {name: f"{lost.names.get(name, lost.stopped)} is incomplete after its run" for name, why in told.items() if why is None}
+    return {name: why for name, why in told.items() if why is not None} | silent
+
+
+def _wanted(phase: Phase, work: Workspace, decide: Sequence[str]) -> list[str]:
+    return list(decide) if phase.name == "decide" else work.universe.tickers
 
 
 def rectangles(cells: set[Cell], order: Sequence[str], windows: Sequence[str], *, free: Set[Cell] = frozenset()) -> list[Rectangle]:
@@ -116,109 +188,3 @@ def _stretches(wanted: Sequence[str], windows: Sequence[str]) -> list[tuple[str,
         else:
             stretches.append([window])
     return [tuple(stretch) for stretch in stretches]
-
-
-def _holes(phase: Phase, table: str, work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
-    """key, session of the table that are expected and not stored, or stored without what was written beside them."""
-    span = work.history if phase.name in ("indices", "prices", "features") else work.out_of_sample
-    if table == "index_prices":
-        series = sorted(key for source in sources(work.settings.profile, table) for key in source.offers())
-        return coverage.holes(coverage.every_session(series, span), coverage.stored_sessions(work.lake, table, span))
-    if table == "model_runs":
-        return _untrained_cutoffs(work)
-    if table == "daily_report":
-        night = day_window(work.as_of)
-        return coverage.holes(coverage.listed_sessions(work.universe, night), coverage.stored_sessions(work.lake, table, night))
-    if table == "equity":
-        names = [name for name in tradable_tickers(work) if name in tickers] if phase.by_ticker else competing_tickers(work)
-        unbooked = _unbooked_sessions(work, phase, names)
-        if not phase.by_ticker:
-            return unbooked
-        own = _open_sessions(work, names).filter(account="ticker").select("session", key="ticker")
-        return pl.concat([unbooked, _unrecorded(phase, table, work, own)])
-    if table == "oos_predictions":
-        expected = coverage.listed_sessions(work.universe, span, tickers=tickers)
-        stored = coverage.stored_sessions(work.lake, table, span, scope={"model": MODEL_NAME})
-    elif table in ("signal", "trade_synthesis"):
-        night = day_window(work.as_of)
-        expected = coverage.listed_sessions(work.universe, night, tickers=tickers)
-        stored = coverage.stored_sessions(work.lake, table, night) if table == "trade_synthesis" else _decided(work, night)
-    else:
-        expected = coverage.listed_sessions(work.universe, span, tickers=tickers)
-        stored = coverage.stored_sessions(work.lake, table, span)
-    return pl.concat([coverage.holes(expected, stored), _unrecorded(phase, table, work, expected)])
-
-
-def _unrecorded(phase: Phase, table: str, work: Workspace, expected: pl.DataFrame) -> pl.DataFrame:
-    return coverage.unrecorded(work.lake, table, expected, windows_of(phase, work))
-
-
-def _decided(work: Workspace, night: Window) -> pl.DataFrame:
-    decided = work.lake.scan("signal", window=night).filter(pl.col("rule") == decision_rule_of(work.settings.signal))
-    return decided.select(key="ticker", session="session").collect()
-
-
-def _untrained_cutoffs(work: Workspace) -> pl.DataFrame:
-    """Cut-offs without a model, and the night's own when its model has no bootstrap members yet."""
-    cutoffs = pl.DataFrame(
-        {"key": coverage.ALL, "session": [window.start for window in work.quarter_windows().values()]}, schema=coverage.SESSION_SCHEMA
-    )
-    trained = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME})
-    enough = (pl.col("members") >= MEMBERS) | (pl.col("cutoff") != work.cutoff)
-    return coverage.holes(cutoffs, trained.filter(enough).select(key=pl.lit(coverage.ALL), session="cutoff").collect())
-
-
-def _unbooked_sessions(work: Workspace, phase: Phase, names: Sequence[str]) -> pl.DataFrame:
-    """key, session on which an account of the phase has no line, has one by another rule, or a journal that does not count its exits."""
-    threshold = work.settings.signal.score_threshold
-    accounts = [("ticker", strategy, rule_of(strategy, threshold=threshold)) for strategy in ALONE]
-    if not phase.by_ticker:
-        accounts = [("ticker", strategy, rule_of(strategy, threshold=threshold, among=names)) for strategy in RANKED]
-        accounts += [("portfolio", strategy, rule_of(strategy, threshold=threshold, among=names)) for strategy in STRATEGIES]
-    owner = ["account", "strategy", "ticker", "session"]
-    expected = (
-        pl.DataFrame(accounts, schema={"account": pl.String, "strategy": pl.String, "rule": pl.String}, orient="row")
-        .join(_open_sessions(work, names), on="account")
-        .select(*owner, "rule")
-    )
-    booked = (
-        work.lake.scan("equity", window=work.out_of_sample, columns=[*owner, "rule", "exits"])
-        .sort(owner)
-        .with_columns(pl.col("exits").diff().over(owner[:3]).fill_null(pl.col("exits")))
-        .collect()
-    )
-    account_name = pl.when(pl.col("account") == "portfolio").then(pl.lit(PORTFOLIO)).otherwise(pl.col("ticker"))
-    journal = work.lake.scan("trades", window=work.out_of_sample).with_columns(ticker=account_name).group_by(owner).agg(rows=pl.len())
-    sound = booked.join(journal.collect(), on=owner, how="left").filter(pl.col("exits") == pl.col("rows").fill_null(0))
-    return expected.join(sound, on=[*owner, "rule"], how="anti").select(key="ticker", session="session").unique()
-
-
-def _open_sessions(work: Workspace, names: Sequence[str]) -> pl.DataFrame:
-    """account, ticker, session: from the first scored session of each account to the night."""
-    scored = (
-        work.lake.scan("oos_predictions", keys=names, window=work.out_of_sample, scope={"model": MODEL_NAME})
-        .filter(pl.col("score").is_not_null())
-        .group_by("ticker")
-        .agg(first=pl.col("session").min())
-        .collect()
-    )
-    together = scored.select(pl.lit("portfolio").alias("account"), pl.lit(PORTFOLIO).alias("ticker"), pl.col("first").min()).unique()
-    days = session_table(work.out_of_sample).select("session")
-    starts = pl.concat([scored.select(pl.lit("ticker").alias("account"), "ticker", "first"), together.drop_nulls()])
-    return starts.join(days, how="cross").filter(pl.col("session") >= pl.col("first")).drop("first")
-
-
-def tradable_tickers(work: Workspace) -> list[str]:
-    """Names of the universe with bars as traded: the only ones a backtest may buy."""
-    last_year = Window(dt.date(work.as_of.year - 1, 1, 1), work.after_as_of)
-    basis = work.lake.scan("prices", keys=work.universe.tickers, window=last_year, columns=["ticker", "price_basis"])
-    raw: list[str] = basis.filter(pl.col("price_basis") == "raw").select("ticker").unique().sort("ticker").collect()["ticker"].to_list()
-    return raw
-
-
-def competing_tickers(work: Workspace) -> list[str]:
-    """Tradable names without a hole in their scores; the others are left out of a ranking rather than stopping it."""
-    expected = coverage.listed_sessions(work.universe, work.out_of_sample)
-    stored = coverage.stored_sessions(work.lake, "oos_predictions", work.out_of_sample, scope={"model": MODEL_NAME})
-    incomplete = set(coverage.holes(expected, stored)["key"])
-    return [ticker for ticker in tradable_tickers(work) if ticker not in incomplete]

@@ -242,6 +242,7 @@ _TABLES = (
         (
             *STRATEGY,
             Column("rule", pl.String, "-", "the strategy with its settings, and the names it chose among", nullable=False),
+            Column("scores", pl.String, "-", "hash of the model runs whose scores the account has seen so far"),
             Column("ticker", pl.String, "-", "the name, or PORTFOLIO for the account over all names", nullable=False),
             SESSION,
             usd("equity", "cash plus positions at the raw close", nullable=False),
@@ -328,6 +329,7 @@ _TABLES = (
             Column("quarantined", pl.Int64, "rows", "rows of quarantine on the cell", nullable=False),
             Column("status", pl.String, "-", "complete, partial, withheld or failed", nullable=False),
             Column("reason", pl.String, "-", "why it is not complete"),
+            Column("version", pl.String, "-", "feature set that was computed; null where no version of the code changes the values"),
             Column("run_id", pl.String, "-", "orchestrator run that wrote it"),
         ),
         event_time="window_start",

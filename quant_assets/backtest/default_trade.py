@@ -35,7 +35,7 @@ from quant_assets.schemas import TABLES
 
 STARTING_CASH = 10_000.0
 TRADES = {name: dtype for name, dtype in TABLES["trades"].schema.items() if name not in ("strategy", "account")}
-EQUITY = {name: dtype for name, dtype in TABLES["equity"].schema.items() if name not in ("strategy", "account", "ticker", "rule")}
+EQUITY = {name: dtype for name, dtype in TABLES["equity"].schema.items() if name not in ("strategy", "account", "ticker", "rule", "scores")}
 
 
 @dataclass(frozen=True)

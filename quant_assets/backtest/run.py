@@ -165,7 +165,9 @@ def _until(as_of: dt.date, frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def _named(result: Simulation, strategy: str, account: str, ticker: str, rule: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     owner = (pl.lit(strategy).alias("strategy"), pl.lit(account).alias("account"))
-    equity = result.equity.with_columns(*owner, pl.lit(ticker).alias("ticker"), pl.lit(rule).alias("rule"))
+    equity = result.equity.with_columns(
+        *owner, pl.lit(ticker).alias("ticker"), pl.lit(rule).alias("rule"), pl.lit(None, dtype=pl.String).alias("scores")
+    )
     return result.trades.with_columns(*owner), equity
 
 

@@ -13,8 +13,8 @@ from quant_assets.backtest.metrics import Performance
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import End, Json, ProfileName, Start, Tickers, chosen, sessions_between, settings_for
+from quant_assets.demand import tradable_tickers
 from quant_assets.errors import LakeError
-from quant_assets.planning import tradable_tickers
 from quant_assets.reporting import wording
 from quant_assets.reporting.inputs import PerformanceRow
 from quant_assets.workspace import Workspace

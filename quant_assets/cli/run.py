@@ -19,7 +19,7 @@ from quant_assets.settings import FILE_NAME
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from quant_assets.planning import Phase, Rectangle
+    from quant_assets.planning import Step
     from quant_assets.validation.skill import Skill
 
 EXIT_CODES = {"done": 0, "failed": 1, "partial": 3}
@@ -99,20 +99,27 @@ class Progress:
 
     def __init__(self) -> None:
         self._began: float | None = None
+        self._told = 0
 
-    def __call__(self, phase: Phase, todo: Sequence[Rectangle]) -> None:
+    def __call__(self, step: Step) -> None:
         self.end()
-        place = f"[{list(PHASE_TITLES).index(phase.name) + 1}/{len(PHASE_TITLES)}]"
-        title = PHASE_TITLES[phase.name]
-        if not todo:
-            aside.print(f"{place} {title}: up to date", markup=False)
-            return
-        windows = sorted({window for rectangle in todo for window in rectangle.windows})
+        why = "nothing to do" if step.stopped is None else f"not reached, {PHASE_TITLES[step.stopped]} failed"
+        self._skip_to(list(PHASE_TITLES).index(step.phase.name), why)
+        windows = sorted({window for rectangle in step.runs for window in rectangle.windows})
         span = windows[0] if len(windows) == 1 else f"{windows[0]}..{windows[-1]}"
-        n_names = len({ticker for rectangle in todo for ticker in rectangle.tickers})
+        n_names = len({ticker for rectangle in step.runs for ticker in rectangle.tickers})
         who = f", {wording.count(n_names, 'name')}" if n_names else ""
         self._began = time.monotonic()
-        aside.print(f"{place} {title}: {span}{who} ...", end="", markup=False)
+        aside.print(f"{self._place()}: {span}{who} ...", end="", markup=False)
+        self._told += 1
+
+    def _skip_to(self, place: int, why: str) -> None:
+        while self._told < place:
+            aside.print(f"{self._place()}: {why}", markup=False)
+            self._told += 1
+
+    def _place(self) -> str:
+        return f"[{self._told + 1}/{len(PHASE_TITLES)}] {list(PHASE_TITLES.values())[self._told]}"
 
     def end(self) -> None:
         if self._began is not None:
@@ -125,6 +132,7 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.end()
+            self._skip_to(len(PHASE_TITLES), "nothing to do")
         elif self._began is not None:
             aside.print(" not finished")
 

@@ -39,3 +39,7 @@ def feature_set_hash(names: Sequence[str]) -> str:
     """12 hexadecimal digits that change with the names, their order or the version of any of them."""
     described = "\n".join(f"{feature.name} {feature.version}" for feature in select(names))
     return hashlib.sha256(described.encode()).hexdigest()[:12]
+
+
+ALL_FEATURES = feature_set_hash(tuple(CATALOG))
+"""The version of the table `features`: what was computed under another one is computed again."""

@@ -85,10 +85,14 @@ def log_rows(lake: Lake, table: str, windows: Mapping[str, Window]) -> pl.DataFr
     return counts[0].join(counts[1], on=["key", "window"], how="full", coalesce=True)
 
 
-def unrecorded(lake: Lake, table: str, expected: pl.DataFrame, windows: Mapping[str, Window]) -> pl.DataFrame:
-    """key, session: the expected sessions of cells without a `coverage` row, or with other log rows than it counts."""
+def unrecorded(
+    lake: Lake, table: str, expected: pl.DataFrame, windows: Mapping[str, Window], *, version: str | None = None
+) -> pl.DataFrame:
+    """key, session: the first expected session of each cell without a `coverage` row, with another version, or with other log rows than
+    it counts."""
     span = Window(min(window.start for window in windows.values()), max(window.start for window in windows.values()) + dt.timedelta(days=1))
-    recorded = lake.scan("coverage", window=span, scope={"table": table}).select("window", "logged", "quarantined", key="ticker").collect()
+    rows = lake.scan("coverage", window=span, scope={"table": table}).filter(pl.col("version").eq_missing(pl.lit(version)))
+    recorded = rows.select("window", "logged", "quarantined", key="ticker").collect()
     found = recorded.join(log_rows(lake, table, windows), on=["key", "window"], how="left", suffix="_found")
     sound = found.filter(
         pl.col("logged") == pl.col("logged_found").fill_null(0), pl.col("quarantined") == pl.col("quarantined_found").fill_null(0)
@@ -97,8 +101,15 @@ def unrecorded(lake: Lake, table: str, expected: pl.DataFrame, windows: Mapping[
     return lost.select("key", session="first")
 
 
+def missing_history(lake: Lake, table: str, universe: Universe, tickers: Sequence[str], window: Window) -> dict[str, str]:
+    """For each ticker with a listed session of the window that is not stored: how many there are, the first and the last of them."""
+    missing = holes(listed_sessions(universe, window, tickers=tickers), stored_sessions(lake, table, window))
+    told = missing.group_by("key", maintain_order=True).agg(pl.len(), first=pl.col("session").min(), last=pl.col("session").max())
+    return {ticker: f"{n} {'session' if n == 1 else 'sessions'} missing, {first}..{last}" for ticker, n, first, last in told.iter_rows()}
+
+
 def require_complete(lake: Lake, table: str, universe: Universe, tickers: Sequence[str], window: Window) -> None:
-    """The look-back guard: every listed session of the window must be stored for every ticker.
+    """Every listed session of the window must be stored for every ticker.
 
     Parameters
     ----------
@@ -108,20 +119,10 @@ def require_complete(lake: Lake, table: str, universe: Universe, tickers: Sequen
     ------
     LookbackIncomplete : names each ticker with the number of missing sessions and the first and last of them.
     """
-    missing = holes(listed_sessions(universe, window, tickers=tickers), stored_sessions(lake, table, window))
-    if missing.is_empty():
-        return
-    told = {
-        ticker: f"{n} sessions missing, {first}..{last}"
-        for ticker, n, first, last in missing.group_by("key", maintain_order=True)
-        .agg(pl.len(), pl.col("session").min().alias("first"), pl.col("session").max().alias("last"))
-        .iter_rows()
-    }
-    shown = "; ".join(f"{ticker}: {what}" for ticker, what in list(told.items())[:5])
-    more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-    raise LookbackIncomplete(
-        f"{table} is incomplete in {window} for {shown}{more}", remedy=f"materialise {table} for that window first", missing=told
-    )
+    missing = missing_history(lake, table, universe, tickers, window)
+    if missing:
+        told = {ticker: f"{table} incomplete: {what}" for ticker, what in missing.items()}
+        raise LookbackIncomplete.of(told, remedy=f"materialise {table} for {window} first")
 
 
 def record(
@@ -134,10 +135,12 @@ def record(
     until: dt.date,
     run_id: str | None,
     reasons: Mapping[tuple[str, str], str] | None = None,
+    version: str | None = None,
 ) -> None:
     """Writes the `coverage` rows of the cells a step has just dealt with.
 
-    `until` is the first day that could not be known; `reasons` says for (ticker, window) why a cell was withheld.
+    `until` is the first day that could not be known; `reasons` says for (ticker, window) why a cell was withheld; `version` is that of the
+    code, where it changes values.
     """
     span = Window(min(w.start for w in windows.values()), min(until, max(w.end for w in windows.values())))
     expected = listed_sessions(universe, span, tickers=tickers)
@@ -170,8 +173,53 @@ def record(
             .otherwise(pl.lit("partial"))
             .alias("status"),
             "reason",
+            pl.lit(version, dtype=pl.String).alias("version"),
             pl.lit(run_id, dtype=pl.String).alias("run_id"),
         )
     )
     cover = Window(min(starts.values()), max(starts.values()) + dt.timedelta(days=1))
     lake.replace("coverage", rows, keys=list(tickers), window=cover, scope={"table": table})
+
+
+def fail(
+    lake: Lake, table: str, expected: pl.DataFrame, missing: pl.DataFrame, windows: Mapping[str, Window], *, reason: str, run_id: str
+) -> None:
+    """Marks the cells that hold missing sessions as failed, with the reason; a cell that the same run withheld keeps its own reason.
+
+    Parameters
+    ----------
+    expected, missing : key, session; what lies in none of the windows is left out.
+    """
+    counts = by_cell(expected, windows).select("key", "window", expected="n")
+    lacking = by_cell(missing, windows).select("key", "window", lacking="n")
+    if lacking.is_empty():
+        return
+    starts = {name: window.start for name, window in windows.items()}
+    cover = Window(min(starts.values()), max(starts.values()) + dt.timedelta(days=1))
+    keys = lacking["key"].unique().to_list()
+    before = lake.scan("coverage", keys=keys, window=cover, scope={"table": table}).collect()
+    spoken = before.filter(pl.col("run_id") == run_id, pl.col("reason").is_not_null()).select("window", key="ticker")
+    failed = lacking.join(spoken, on=["key", "window"], how="anti").join(counts, on=["key", "window"])
+    rows = failed.select(
+        pl.lit(table).alias("table"),
+        pl.col("key").alias("ticker"),
+        "window",
+        pl.col("window").replace_strict(starts, return_dtype=pl.Date).alias("window_start"),
+        pl.col("expected").cast(pl.Int64),
+        (pl.col("expected").cast(pl.Int64) - pl.col("lacking").cast(pl.Int64)).alias("present"),
+        pl.lit(0, dtype=pl.Int64).alias("logged"),
+        pl.lit(0, dtype=pl.Int64).alias("quarantined"),
+        pl.lit("failed").alias("status"),
+        pl.lit(reason).alias("reason"),
+        pl.lit(None, dtype=pl.String).alias("version"),
+        pl.lit(run_id).alias("run_id"),
+    )
+    kept = before.join(rows, on=["table", "ticker", "window"], how="anti")
+    lake.replace("coverage", pl.concat([kept, rows.select(kept.columns)]), keys=keys, window=cover, scope={"table": table})
+
+
+def last_reason(lake: Lake, tables: Sequence[str], key: str, window: Window) -> str | None:
+    """The reason of the last cell of these tables that has one; None when none has."""
+    rows = lake.scan("coverage", keys=[key], window=window).filter(pl.col("table").is_in(list(tables)), pl.col("reason").is_not_null())
+    told = rows.sort("window_start").select("reason").collect()["reason"]
+    return told[-1] if told.len() else None

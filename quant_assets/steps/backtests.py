@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import polars as pl
@@ -9,10 +10,11 @@ import polars as pl
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES
 from quant_assets.backtest.run import BacktestTables, backtest_portfolio, backtest_tickers
 from quant_assets.calendars import Window
+from quant_assets.demand import competing_tickers, score_versions, tradable_tickers
 from quant_assets.lake import coverage
 from quant_assets.models.pooled import MODEL_NAME
-from quant_assets.planning import competing_tickers, tradable_tickers
 from quant_assets.schemas import TABLES
+from quant_assets.steps.guard import ready
 from quant_assets.steps.result import StepResult
 from quant_assets.workspace import Workspace
 
@@ -21,25 +23,36 @@ Windows = Mapping[str, Window]
 
 def backtest_names(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
     """$10,000 for each name by the user's rule and by buy-and-hold, from the first cut-off on; the rows of the windows are stored."""
-    names = [ticker for ticker in tradable_tickers(work) if ticker in tickers]
-    booked = _book(work, names, windows, "ticker", ALONE)
-    coverage.record(work.lake, "equity", work.universe, names, windows, until=work.after_as_of, run_id=run_id)
-    return _result(booked, names)
+    tradable = [ticker for ticker in tradable_tickers(work) if ticker in tickers]
+    names = ready(work, tradable, _needs(work, windows))
+    booked = _book(work, names.tickers, windows, "ticker", ALONE)
+    withheld = names.withheld(list(windows))
+    coverage.record(work.lake, "equity", work.universe, tradable, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
+    return dataclasses.replace(_result(booked, names.tickers), withheld=withheld)
 
 
 def backtest_together(work: Workspace, windows: Windows) -> StepResult:
     """One $10,000 over all names by each rule, and each name's account by the fixed rule, which ranks all names of a session."""
     names = competing_tickers(work)
+    for table, window in _needs(work, windows).items():
+        coverage.require_complete(work.lake, table, work.universe, names, window)
     portfolio = _book(work, names, windows, "portfolio", STRATEGIES)
     ranked = _book(work, names, windows, "ticker", RANKED)
     return _result(BacktestTables(pl.concat([portfolio.trades, ranked.trades]), pl.concat([portfolio.equity, ranked.equity])), names)
 
 
-def _book(work: Workspace, names: Sequence[str], windows: Windows, account: str, strategies: Sequence[str]) -> BacktestTables:
+def _span(work: Workspace, windows: Windows) -> tuple[Window, Window]:
+    """(what is asked for, what an account that began at the first cut-off has to know for it)."""
     asked = work.known(Window(min(w.start for w in windows.values()), max(w.end for w in windows.values())))
-    since = Window(work.settings.grids.first_cutoff, asked.end)
-    for table in ("prices", "features", "oos_predictions"):
-        coverage.require_complete(work.lake, table, work.universe, names, since)
+    return asked, Window(work.settings.grids.first_cutoff, asked.end)
+
+
+def _needs(work: Workspace, windows: Windows) -> dict[str, Window]:
+    return dict.fromkeys(("prices", "features", "oos_predictions"), _span(work, windows)[1])
+
+
+def _book(work: Workspace, names: Sequence[str], windows: Windows, account: str, strategies: Sequence[str]) -> BacktestTables:
+    asked, since = _span(work, windows)
     prices = work.lake.scan("prices", keys=names, window=since).collect()
     scores = work.lake.scan("oos_predictions", keys=names, window=since, scope={"model": MODEL_NAME}).collect()
     atr = work.lake.scan("features", keys=names, window=since, columns=["ticker", "session", "atr_14"]).collect()
@@ -49,7 +62,9 @@ def _book(work: Workspace, names: Sequence[str], windows: Windows, account: str,
     else:
         tables = backtest_portfolio(prices, scores, atr, as_of=asked.last_day, threshold=threshold)
     inside = pl.col("session").is_between(asked.start, asked.end, closed="left")
-    booked = BacktestTables(tables.trades.filter(inside), tables.equity.filter(inside))
+    traded = tables.equity.drop("scores").join(score_versions(work), on=pl.col("session").dt.truncate("1q"), how="left")
+    equity = TABLES["equity"].conform(traded.select(list(TABLES["equity"].schema)))
+    booked = BacktestTables(tables.trades.filter(inside), equity.filter(inside))
     for strategy in strategies:
         scope = {"account": account, "strategy": strategy}
         mine = pl.col("strategy") == strategy

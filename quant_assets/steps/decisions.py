@@ -13,8 +13,11 @@ from quant_assets.decisions.synthesis import write_by_rules
 from quant_assets.errors import BadArgument
 from quant_assets.features.catalog import MODEL_FEATURES
 from quant_assets.lake import coverage
+from quant_assets.lake.coverage import ALL
 from quant_assets.models.pooled import MIN_HISTORY_SESSIONS, MODEL_NAME, content_hash, score_interval
+from quant_assets.planning import PHASES, losses, reasons
 from quant_assets.schemas import TABLES
+from quant_assets.steps.guard import ready
 from quant_assets.steps.models import record_of, registry, trained_at
 from quant_assets.steps.result import StepResult
 from quant_assets.workspace import Workspace
@@ -26,36 +29,40 @@ NO_OPTIONS = "n/a (no option chain in profile {})"
 
 def decide(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
     """The signal of each session from its out-of-sample score, with the interval of the cut-off's bootstrap members."""
-    parts = []
+    parts: list[pl.DataFrame] = []
+    withheld: dict[tuple[str, str], str] = {}
     for night in nights(work, windows):
         session, day = night.as_of, day_window(night.as_of)
         listed = [ticker for ticker in tickers if night.universe[ticker].listed <= session]
-        for table in ("prices", "features", "oos_predictions"):
-            coverage.require_complete(work.lake, table, work.universe, listed, day)
-        rows = _signals(night, listed, day)
-        work.lake.replace("signal", rows, keys=listed, window=day)
+        names = ready(work, listed, dict.fromkeys(("prices", "features", "oos_predictions"), day))
+        rows = _signals(night, names.tickers, day)
+        work.lake.replace("signal", rows, keys=names.tickers, window=day)
+        withheld |= names.withheld([session.isoformat()])
         parts.append(rows)
-    coverage.record(work.lake, "signal", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
+    coverage.record(work.lake, "signal", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
     decided = pl.concat(parts)
-    return StepResult(decided, {"bands": dict(decided.drop_nulls("signal").group_by("signal").len().sort("signal").iter_rows())})
+    bands = dict(decided.drop_nulls("signal").group_by("signal").len().sort("signal").iter_rows())
+    return StepResult(decided, {"bands": bands}, withheld=withheld)
 
 
 def synthesise(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
     """The verdict on each signal, by the rules writer."""
     spec = TABLES["trade_synthesis"]
-    parts = []
+    parts: list[pl.DataFrame] = []
+    withheld: dict[tuple[str, str], str] = {}
     for night in nights(work, windows):
         session, day = night.as_of, day_window(night.as_of)
         listed = [ticker for ticker in tickers if night.universe[ticker].listed <= session]
-        coverage.require_complete(work.lake, "signal", work.universe, listed, day)
+        names = ready(work, listed, {"signal": day})
         skill = record_of(night)
-        signals = work.lake.scan("signal", keys=listed, window=day).sort("ticker").collect()
+        signals = work.lake.scan("signal", keys=names.tickers, window=day).sort("ticker").collect()
         written = [write_by_rules(row, skill, threshold=work.settings.signal.score_threshold) for row in signals.iter_rows(named=True)]
         rows = spec.conform(pl.DataFrame([one.model_dump() | {"risks": list(one.risks)} for one in written], schema=spec.schema))
-        work.lake.replace("trade_synthesis", rows, keys=listed, window=day)
+        work.lake.replace("trade_synthesis", rows, keys=names.tickers, window=day)
+        withheld |= names.withheld([session.isoformat()])
         parts.append(rows)
-    coverage.record(work.lake, "trade_synthesis", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
-    return StepResult(pl.concat(parts))
+    coverage.record(work.lake, "trade_synthesis", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
+    return StepResult(pl.concat(parts), withheld=withheld)
 
 
 def rank_session(work: Workspace, windows: Windows) -> StepResult:
@@ -174,6 +181,10 @@ def _input_hashes(features: pl.DataFrame) -> pl.DataFrame:
 
 
 def _failures(night: Workspace) -> pl.DataFrame:
-    """ticker, failure: the most recent reason that `coverage` gives for a cell that the night needed and did not get."""
-    cells = night.lake.scan("coverage", window=night.history).filter(pl.col("reason").is_not_null()).sort("window_start").collect()
-    return cells.group_by("ticker", maintain_order=True).agg(failure=pl.col("reason").last())
+    """ticker, failure: why each name without a decision has none, as far as a phase before the decision is to blame."""
+    names = night.universe.tickers
+    lost = losses(night, PHASES[: [phase.name for phase in PHASES].index("report")], decide=names)
+    told = reasons(night, lost)
+    stopped = told.pop(ALL, None)
+    rows = [(name, told.get(name, stopped)) for name in names if told.get(name, stopped)]
+    return pl.DataFrame(rows, schema={"ticker": pl.String, "failure": pl.String}, orient="row")

@@ -10,7 +10,7 @@ import polars as pl
 
 from quant_assets.calendars import Window, session_table
 from quant_assets.errors import LakeError
-from quant_assets.features.catalog import CATALOG, MODEL_FEATURES, feature_set_hash
+from quant_assets.features.catalog import ALL_FEATURES, CATALOG, MODEL_FEATURES, feature_set_hash
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
@@ -20,6 +20,7 @@ from quant_assets.quality.gate import Verdict, judge_prices
 from quant_assets.schemas import TABLES
 from quant_assets.sources import source_named, sources
 from quant_assets.sources.reconcile import compare_returns, findings_log
+from quant_assets.steps.guard import ready
 from quant_assets.steps.result import StepResult
 from quant_assets.universe import Universe
 from quant_assets.workspace import Workspace
@@ -106,37 +107,49 @@ def build_features(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     """Features of the windows; every bar since the listing must be there, since recursive features start at the first one."""
     asked = work.known(span(windows))
     needed = Window(work.history.start, asked.end)
-    coverage.require_complete(work.lake, "prices", work.universe, tickers, needed)
+    names = ready(work, tickers, {"prices": needed})
     _require_index(work, needed)
-    prices = work.lake.scan("prices", keys=tickers, window=needed)
+    prices = work.lake.scan("prices", keys=names.tickers, window=needed)
     rows = compute(prices, work.lake.scan("index_prices", window=needed), window=asked)
     rows = TABLES["features"].conform(rows)
-    work.lake.replace("features", rows, keys=tickers, window=asked)
-    coverage.record(work.lake, "features", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
+    work.lake.replace("features", rows, keys=names.tickers, window=asked)
+    withheld = names.withheld(list(windows))
+    coverage.record(
+        work.lake,
+        "features",
+        work.universe,
+        tickers,
+        windows,
+        until=work.after_as_of,
+        run_id=run_id,
+        reasons=withheld,
+        version=ALL_FEATURES,
+    )
     empty = rows.select(pl.col(list(CATALOG)).null_count() / max(rows.height, 1))
     figures = {
         "feature_set": feature_set_hash(MODEL_FEATURES),
         "features": len(CATALOG),
         "share_null": {name: round(share, 4) for name, share in empty.row(0, named=True).items()} if rows.height else {},
     }
-    return StepResult(rows, figures)
+    return StepResult(rows, figures, withheld=withheld)
 
 
 def build_labels(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
     """Labels of the windows, as known at `as_of`: a label whose end is still to come is null."""
     asked = work.known(span(windows))
-    coverage.require_complete(work.lake, "prices", work.universe, tickers, asked)
+    names = ready(work, tickers, {"prices": asked})
     # The longest closure since 1990 took 4 sessions out of a week: this holds the label_end of the last bar asked for.
     last_end = asked.end + dt.timedelta(days=14 + 2 * HORIZON_SESSIONS)
     calendar = session_table(Window(asked.start, last_end))
-    prices = work.lake.scan("prices", keys=tickers, window=work.known(Window(work.history.start, last_end)))
+    prices = work.lake.scan("prices", keys=names.tickers, window=work.known(Window(work.history.start, last_end)))
     rows = forward_return_labels(prices, calendar, horizon=HORIZON_SESSIONS, as_of=work.as_of, window=asked)
     rows = TABLES["labels"].conform(rows)
-    work.lake.replace("labels", rows, keys=tickers, window=asked)
-    coverage.record(work.lake, "labels", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
+    work.lake.replace("labels", rows, keys=names.tickers, window=asked)
+    withheld = names.withheld(list(windows))
+    coverage.record(work.lake, "labels", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
     known = rows["label"].drop_nulls()
     figures = {"known_labels": known.len(), "base_rate": float(known.to_numpy().mean()) if known.len() else None}
-    return StepResult(rows, figures)
+    return StepResult(rows, figures, withheld=withheld)
 
 
 def _require_index(work: Workspace, window: Window) -> None:

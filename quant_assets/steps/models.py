@@ -15,6 +15,7 @@ from quant_assets.lake import coverage
 from quant_assets.models.pooled import MODEL_NAME, TrainedModel, importances, predict, train, training_rows, with_history
 from quant_assets.models.registry import ModelRegistry
 from quant_assets.schemas import TABLES
+from quant_assets.steps.guard import ready
 from quant_assets.steps.result import StepResult
 from quant_assets.validation.skill import Skill, measure
 from quant_assets.workspace import Workspace
@@ -76,14 +77,15 @@ def complete_names(work: Workspace, window: Window) -> list[str]:
 def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
     """Scores of each quarter by the model of its cut-off. A name without 252 sessions of history gets a row without a score."""
     models = registry(work)
+    last = work.known(max(windows.values(), key=lambda window: window.end))
+    names = ready(work, tickers, {"features": Window(work.history.start, last.end)})
     parts = []
     for window in windows.values():
         asked = work.known(window)
-        coverage.require_complete(work.lake, "features", work.universe, tickers, Window(work.history.start, asked.end))
         trained = trained_at(work, window.start)
         check_feature_set(trained)
         columns = ["ticker", "session", *MODEL_FEATURES]
-        features = work.lake.scan("features", keys=tickers, window=Window(work.history.start, asked.end), columns=columns).collect()
+        features = work.lake.scan("features", keys=names.tickers, window=Window(work.history.start, asked.end), columns=columns).collect()
         old_enough = with_history(features).filter(pl.col("session") >= asked.start)
         booster = models.load(trained["model_run_id"]).booster
         scores = old_enough.select("ticker", "session").with_columns(score=pl.Series(predict(booster, old_enough, features=MODEL_FEATURES)))
@@ -95,11 +97,12 @@ def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *,
             model_run_id=pl.lit(trained["model_run_id"]),
         )
         rows = TABLES["oos_predictions"].conform(rows.select(list(TABLES["oos_predictions"].schema)))
-        work.lake.replace("oos_predictions", rows, keys=tickers, window=asked, scope={"model": MODEL_NAME})
+        work.lake.replace("oos_predictions", rows, keys=names.tickers, window=asked, scope={"model": MODEL_NAME})
         parts.append(rows)
-    coverage.record(work.lake, "oos_predictions", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id)
+    withheld = names.withheld(list(windows))
+    coverage.record(work.lake, "oos_predictions", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
     scored = pl.concat(parts)
-    return StepResult(scored, {"without_score": scored["score"].null_count()})
+    return StepResult(scored, {"without_score": scored["score"].null_count()}, withheld=withheld)
 
 
 def record_of(work: Workspace) -> Skill:

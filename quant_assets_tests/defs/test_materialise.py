@@ -80,8 +80,8 @@ def test_features_on_an_empty_lake_say_what_is_missing_and_store_nothing(tmp_pat
     failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     told = "\n".join(str(error.cause.message if error.cause else error.message) for error in failures)
     n_sessions = len(sessions(year_window(2012)))
-    assert f"prices is incomplete in 2012-01-01..2012-12-31 for AAPL: {n_sessions} sessions missing, 2012-01-03..2012-12-31" in told
-    assert "materialise prices for that window first" in told
+    assert f"AAPL: prices incomplete: {n_sessions} sessions missing, 2012-01-03..2012-12-31" in told
+    assert "materialise prices for 2012-01-01..2012-12-31 first" in told
     assert Lake(tmp_path / "data" / "lake").tables() == []
     for asset in ("features", "labels"):
         assert instance.get_materialized_partitions(dg.AssetKey(asset)) == set()

@@ -84,13 +84,13 @@ def test_the_guard_names_tickers_and_dates(lake: Lake):
     with pytest.raises(LookbackIncomplete) as refused:
         coverage.require_complete(lake, "prices", UNIVERSE, ["AAPL", "FB", "IBM"], WINDOW)
     assert refused.value.missing == {
-        "AAPL": "3 sessions missing, 2011-12-30..2012-06-05",
-        "FB": "1 sessions missing, 2012-05-18..2012-05-18",
-        "IBM": "62 sessions missing, 2012-10-01..2012-12-31",
+        "AAPL": "prices incomplete: 3 sessions missing, 2011-12-30..2012-06-05",
+        "FB": "prices incomplete: 1 session missing, 2012-05-18..2012-05-18",
+        "IBM": "prices incomplete: 62 sessions missing, 2012-10-01..2012-12-31",
     }
     said = str(refused.value)
-    assert said.startswith("prices is incomplete in 2011-07-01..2013-03-01 for AAPL: 3 sessions missing, 2011-12-30..2012-06-05; FB: 1 ")
-    assert said.endswith("; materialise prices for that window first.")
+    assert said.startswith("AAPL: prices incomplete: 3 sessions missing, 2011-12-30..2012-06-05; FB: prices ")
+    assert said.endswith("; materialise prices for 2011-07-01..2013-03-01 first.")
 
 
 def test_the_guard_looks_at_the_window_and_names_asked_for(lake: Lake):
@@ -98,14 +98,16 @@ def test_the_guard_looks_at_the_window_and_names_asked_for(lake: Lake):
     coverage.require_complete(lake, "prices", UNIVERSE, ["FB"], Window(D(2012, 5, 19), D(2013, 3, 2)))
     coverage.require_complete(lake, "prices", UNIVERSE, ["FB"], year_window(2011))
     coverage.require_complete(lake, "prices", UNIVERSE, [], WINDOW)
-    with pytest.raises(LookbackIncomplete, match="IBM: 1 sessions missing, 2012-10-01"):
+    with pytest.raises(LookbackIncomplete, match="IBM: prices incomplete: 1 session missing, 2012-10-01"):
         coverage.require_complete(lake, "prices", UNIVERSE, ["IBM"], Window(D(2012, 9, 28), D(2012, 10, 2)))
 
 
 def test_many_names_are_shortened(lake: Lake):
     names = [f"N{number}" for number in range(8)]
     universe = Universe(tuple(Listing(name, "x", D(2012, 1, 3)) for name in names), Path("u"))
-    with pytest.raises(LookbackIncomplete, match=r"N4: 3 sessions missing, 2012-01-03\.\.2012-01-05 and 3 more; ") as refused:
+    with pytest.raises(
+        LookbackIncomplete, match=r"N4: prices incomplete: 3 sessions missing, 2012-01-03\.\.2012-01-05 and 3 more; "
+    ) as refused:
         coverage.require_complete(lake, "prices", universe, names, Window(D(2012, 1, 1), D(2012, 1, 6)))
     assert sorted(refused.value.missing) == names
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
 from pathlib import Path
 
 import polars as pl
@@ -157,8 +158,13 @@ def test_a_fault_of_one_vendor_row_stays_in_its_cell(filled: Workspace, tmp_path
     [cell] = stored(work, "coverage").filter(status="withheld").iter_rows(named=True)
     assert (cell["ticker"], cell["window"], cell["reason"]) == ("AAPL", "2012", result.withheld[("AAPL", "2012")])
     assert set(stored(work, "quarantine")["ticker"]) == {"AAPL"}
-    with pytest.raises(LookbackIncomplete, match=r"AAPL: 250 sessions missing, 2012-01-03\.\.2012-12-31"):
-        history.build_features(work, NAMES, windows, run_id=None)
+    lacking = "prices incomplete: 250 sessions missing, 2012-01-03..2012-12-31"
+    with pytest.raises(LookbackIncomplete, match=re.escape(f"AAPL: {lacking}; materialise prices")):
+        history.build_features(work, ["AAPL"], windows, run_id=None)
+    history.fetch_index_prices(work, windows)
+    built = history.build_features(work, NAMES, windows, run_id=None)
+    assert set(built.withheld.items()) == {(("AAPL", window), lacking) for window in windows}
+    assert set(stored(work, "features")["ticker"]) == set(NAMES) - {"AAPL"}
     assert store(work, ["AAPL"], ["2012"]).withheld == {}
     assert_frame_equal(stored(work, "prices"), stored(filled, "prices"), check_exact=True)
     assert stored(work, "quarantine").is_empty()

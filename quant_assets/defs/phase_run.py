@@ -1,0 +1,77 @@
+"""One run of a phase in this process: the same job, tags and event log as when the daemon runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from quant_assets.defs.jobs import job_name
+from quant_assets.logs import log_context, logger
+from quant_assets.planning import Phase, Rectangle, explain
+from quant_assets.workspace import Workspace
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Every event is in the run's log in the UI, and the command line prints its own lines: the terminal need not repeat them."""
+
+
+@dataclass(frozen=True)
+class PhaseRun:
+    """One run that was carried out."""
+
+    phase: str
+    rectangle: Rectangle
+    run_id: str
+    seconds: float
+    error: str | None
+
+
+def execute(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    work: Workspace,
+    phase: Phase,
+    rectangle: Rectangle,
+    *,
+    tags: Mapping[str, str],
+) -> PhaseRun:
+    """Runs the phase's job on the rectangle; a failure is written into `coverage` and told in the result.
+
+    Raises
+    ------
+    KeyboardInterrupt : the run was interrupted.
+    """
+    began = time.monotonic()
+    try:
+        result = definitions.resolve_job_def(job_name(phase)).execute_in_process(
+            instance=instance, tags=dict(tags), raise_on_error=False, run_config=QUIET
+        )
+    except dg.DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
+    seconds = time.monotonic() - began
+    error = None if result.success else _first_failure(result)
+    if error is not None:
+        explain(work, phase, rectangle, reason=error, run_id=result.run_id)
+    with log_context(run=result.run_id, ticker=f"{rectangle.tickers[0]}..{rectangle.tickers[-1]}" if rectangle.tickers else "-"):
+        told = f"{phase.name} {rectangle.windows[0]}..{rectangle.windows[-1]}: {'done' if error is None else error} in {seconds:.1f} s"
+        (logger.info if error is None else logger.error)(told)
+    return PhaseRun(phase.name, rectangle, result.run_id, seconds, error)
+
+
+def _first_failure(result: dg.ExecuteInProcessResult) -> str:
+    return next((told for event in result.all_events if (told := failure_sentence(event))), "the run failed before any step")
+
+
+def failure_sentence(event: dg.DagsterEvent) -> str | None:
+    """A failed step's own sentence, without the wrapping; None for any other event."""
+    if not event.is_step_failure:
+        return None
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.split(": ", 1)[-1].strip().splitlines()[0] if error else "the step failed"
