@@ -10,6 +10,8 @@ from quant_assets.defs.assets.models import model_assets
 from quant_assets.defs.jobs import phase_jobs
 from quant_assets.defs.partitions import grids
 from quant_assets.defs.resources import Night
+from quant_assets.defs.schedules import nightly_schedule
+from quant_assets.defs.sensors import chain_sensors
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
 
@@ -18,9 +20,12 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     """All assets, jobs and resources for these settings; those of the home when None."""
     settings = settings or Settings.load()
     layout = grids(Workspace.open(settings))
+    jobs = phase_jobs()
     return dg.Definitions(
         assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout)],
-        jobs=phase_jobs(),
+        jobs=jobs,
+        schedules=[nightly_schedule(settings)],
+        sensors=chain_sensors(settings, jobs),
         resources={"night": Night(settings)},
         executor=dg.in_process_executor,
     )

@@ -16,7 +16,7 @@ import polars as pl
 
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
-from quant_assets.calendars import Window, day_window, session_table
+from quant_assets.calendars import Window, day_window, session_table, sessions
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
@@ -43,17 +43,23 @@ class Demand:
     holes: pl.DataFrame
 
 
-def windows_of(table: str, work: Workspace) -> dict[str, Window]:
-    """Date keys of the table's grid, up to the night; on the decision grid the night alone."""
+def windows_of(table: str, work: Workspace, *, since: dt.date | None = None) -> dict[str, Window]:
+    """Date keys of the table's grid, up to the night; on the decision grid from `since` on, the night alone when None."""
     if GRIDS[table] == HISTORY:
         return work.year_windows()
     if GRIDS[table] == TRAINING:
         return work.quarter_windows()
-    return {work.as_of.isoformat(): day_window(work.as_of)}
+    return {day.isoformat(): day_window(day) for day in sessions(Window(since or work.as_of, work.after_as_of))}
 
 
-def demand(table: str, work: Workspace, tickers: Sequence[str]) -> Demand:
-    """What the table must hold of these tickers up to `as_of`; the tickers play no part in a table without them."""
+def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.date | None = None) -> Demand:
+    """What the table must hold of these tickers up to `as_of`; the tickers play no part in a table without them.
+
+    Parameters
+    ----------
+    since : the first session whose decisions are asked for; None: those of the night alone.
+    """
+    decided = Window(since or work.as_of, work.after_as_of)
     if table == "index_prices":
         series = sorted(key for source in sources(work.settings.profile, table) for key in source.offers())
         expected = coverage.every_session(series, work.history)
@@ -63,16 +69,16 @@ def demand(table: str, work: Workspace, tickers: Sequence[str]) -> Demand:
     if table == "portfolio":
         return _booked_together(work)
     if table == "daily_report":
-        night = day_window(work.as_of)
-        expected = coverage.listed_sessions(work.universe, night)
-        return Demand(expected, coverage.holes(expected, coverage.stored_sessions(work.lake, table, night)))
+        expected = coverage.listed_sessions(work.universe, decided)
+        return Demand(expected, coverage.holes(expected, coverage.stored_sessions(work.lake, table, decided)))
     if table == "equity":
         found = _booked_alone(work, tickers)
     else:
-        expected = coverage.listed_sessions(work.universe, _span(table, work), tickers=tickers)
-        found = Demand(expected, coverage.holes(expected, _standing(table, work)))
+        span = {HISTORY: work.history, TRAINING: work.out_of_sample, DECISION: decided}[GRIDS[table]]
+        expected = coverage.listed_sessions(work.universe, span, tickers=tickers)
+        found = Demand(expected, coverage.holes(expected, _standing(table, work, span)))
     version = ALL_FEATURES if table == "features" else None
-    lost = coverage.unrecorded(work.lake, table, found.expected, windows_of(table, work), version=version)
+    lost = coverage.unrecorded(work.lake, table, found.expected, windows_of(table, work, since=since), version=version)
     return Demand(found.expected, pl.concat([found.holes, lost]).unique())
 
 
@@ -85,9 +91,12 @@ def tradable_tickers(work: Workspace) -> list[str]:
 
 
 def competing_tickers(work: Workspace) -> list[str]:
-    """Tradable names without a hole in their scores; the others are left out of a ranking rather than stopping it."""
+    """Names of the universe without a hole in their scores; the others are left out of a ranking rather than stopping it.
+
+    Among them are names not listed yet and names that no backtest may buy: what an account chose among does not depend on when it is asked.
+    """
     incomplete = set(demand("oos_predictions", work, work.universe.tickers).holes["key"])
-    return [ticker for ticker in tradable_tickers(work) if ticker not in incomplete]
+    return [ticker for ticker in work.universe.tickers if ticker not in incomplete]
 
 
 def score_versions(work: Workspace) -> pl.DataFrame:
@@ -97,13 +106,8 @@ def score_versions(work: Workspace) -> pl.DataFrame:
     return pl.DataFrame({"session": runs["cutoff"], "scores": list(told)[1:]}, schema={"session": pl.Date, "scores": pl.String})
 
 
-def _span(table: str, work: Workspace) -> Window:
-    return {HISTORY: work.history, TRAINING: work.out_of_sample, DECISION: day_window(work.as_of)}[GRIDS[table]]
-
-
-def _standing(table: str, work: Workspace) -> pl.DataFrame:
+def _standing(table: str, work: Workspace, span: Window) -> pl.DataFrame:
     """key, session of the rows that stand: scores and signals only as long as their model and rule do."""
-    span = _span(table, work)
     if table not in ("oos_predictions", "signal"):
         return coverage.stored_sessions(work.lake, table, span)
     rows = work.lake.scan(table, window=span)
@@ -131,11 +135,11 @@ def _booked_alone(work: Workspace, tickers: Sequence[str]) -> Demand:
 
 def _booked_together(work: Workspace) -> Demand:
     """The portfolio's accounts, and each name's by the rules that rank all names."""
-    names = competing_tickers(work)
+    among = competing_tickers(work)
     threshold = work.settings.signal.score_threshold
-    accounts = [("ticker", strategy, rule_of(strategy, threshold=threshold, among=names)) for strategy in RANKED]
-    accounts += [("portfolio", strategy, rule_of(strategy, threshold=threshold, among=names)) for strategy in STRATEGIES]
-    found = _booked(work, names, accounts)
+    accounts = [("ticker", strategy, rule_of(strategy, threshold=threshold, among=among)) for strategy in RANKED]
+    accounts += [("portfolio", strategy, rule_of(strategy, threshold=threshold, among=among)) for strategy in STRATEGIES]
+    found = _booked(work, [name for name in tradable_tickers(work) if name in among], accounts)
     return Demand(*(part.select(pl.lit(coverage.ALL).alias("key"), "session").unique() for part in (found.expected, found.holes)))
 
 

@@ -14,6 +14,8 @@ class QuantAssetsError(Exception):
 
     code = "failed"
     exit_code = 1
+    transient = False
+    """Whether trying again later, with nothing changed, may succeed."""
 
     def __init__(self, message: str, *, remedy: str) -> None:
         super().__init__(message, remedy)
@@ -76,6 +78,13 @@ class SourceError(QuantAssetsError):
     code = "source"
 
 
+class SourceUnavailable(SourceError):
+    """A source did not answer (time-out, throttling, failure on its side): it may a little later."""
+
+    code = "source_unavailable"
+    transient = True
+
+
 class ModelError(QuantAssetsError):
     """A model cannot be trained, found or used (too few labels, other features than it was trained on)."""
 
@@ -86,3 +95,4 @@ class LockHeld(QuantAssetsError):
     """Another process holds the lock this one needs."""
 
     code = "lock_held"
+    transient = True

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from quant_assets.errors import LakeError
+
 FORMAT = "%(asctime)s %(levelname)s %(module)s run=%(run)s ticker=%(ticker)s %(message)s"
 MAX_BYTES = 5_000_000
 KEPT_FILES = 5
@@ -30,9 +32,12 @@ def log_context(*, run: str, ticker: str) -> Iterator[None]:
 
 
 def log_to(folder: Path) -> None:
-    """Sends the package's log to `folder`/quant_assets.log, five files of 5 MB at most. An unwritable folder raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(folder / "quant_assets.log", maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+    """Sends the package's log to `folder`/quant_assets.log, five files of 5 MB at most. An unwritable folder raises LakeError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(folder / "quant_assets.log", maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+    except OSError as error:
+        raise LakeError(f"{folder} cannot be written ({error.strerror})", remedy="make the folder writable or set paths.logs") from None
     handler.setFormatter(logging.Formatter(FORMAT))
     handler.addFilter(_with_context)
     logger.handlers = [handler]

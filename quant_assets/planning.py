@@ -5,6 +5,7 @@ What is missing is `demand.py`'s business, what a run does is in `steps/`. Here 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
@@ -68,16 +69,24 @@ class Losses:
     stopped: str | None
 
 
-def windows_of(phase: Phase, work: Workspace) -> dict[str, Window]:
-    """Date keys of the phase's grid, up to the night."""
-    return windows_of_table(phase.tables[0], work)
+def windows_of(phase: Phase, work: Workspace, *, since: dt.date | None = None) -> dict[str, Window]:
+    """Date keys of the phase's grid, up to the night; for decisions from `since` on, the night alone when None."""
+    return windows_of_table(phase.tables[0], work, since=since)
 
 
-def missing_cells(phase: Phase, work: Workspace, *, tickers: Sequence[str]) -> set[Cell]:
+def missing_cells(phase: Phase, work: Workspace, *, tickers: Sequence[str], since: dt.date | None = None) -> set[Cell]:
     """Cells of the phase that are not complete up to `as_of`; on a grid without tickers the key is ALL."""
     found: set[Cell] = set()
     for table in phase.tables:
-        found |= cells(demand(table, work, tickers).holes, windows_of(phase, work))
+        found |= cells(demand(table, work, tickers, since=since).holes, windows_of(phase, work, since=since))
+    return found if phase.by_ticker else {(coverage.ALL, window) for _, window in found}
+
+
+def all_cells(phase: Phase, work: Workspace, *, tickers: Sequence[str], since: dt.date | None = None) -> set[Cell]:
+    """Cells of the phase that must hold something by `as_of`."""
+    found: set[Cell] = set()
+    for table in phase.tables:
+        found |= cells(demand(table, work, tickers, since=since).expected, windows_of(phase, work, since=since))
     return found if phase.by_ticker else {(coverage.ALL, window) for _, window in found}
 
 
@@ -142,7 +151,7 @@ def _wanted(phase: Phase, work: Workspace, decide: Sequence[str]) -> list[str]:
     return list(decide) if phase.name == "decide" else work.universe.tickers
 
 
-def rectangles(cells: set[Cell], order: Sequence[str], windows: Sequence[str], *, free: Set[Cell] = frozenset()) -> list[Rectangle]:
+def rectangles(cells: Set[Cell], order: Sequence[str], windows: Sequence[str], *, free: Set[Cell] = frozenset()) -> list[Rectangle]:
     """The cells as few rectangles: each ticker's windows cut into adjacent stretches, equal stretches of adjacent tickers joined.
 
     Parameters
@@ -170,13 +179,16 @@ def rectangles(cells: set[Cell], order: Sequence[str], windows: Sequence[str], *
 
 def plan(phase: Phase, work: Workspace, *, tickers: Sequence[str]) -> list[Rectangle]:
     """The runs that would complete the phase for these tickers, in order."""
-    cells = missing_cells(phase, work, tickers=tickers)
-    windows = windows_of(phase, work)
+    return runs_of(phase, work, missing_cells(phase, work, tickers=tickers))
+
+
+def runs_of(phase: Phase, work: Workspace, wanted: Set[Cell], *, since: dt.date | None = None) -> list[Rectangle]:
+    """The runs that fill these cells, in order."""
+    windows = windows_of(phase, work, since=since)
     if phase.by_ticker:
         free = {(known.ticker, key) for known in work.universe.listings for key, window in windows.items() if window.end <= known.listed}
-        return rectangles(cells, work.universe.tickers, list(windows), free=free)
-    found = rectangles(cells, [coverage.ALL], list(windows))
-    return [Rectangle((), rectangle.windows) for rectangle in found]
+        return rectangles(wanted, work.universe.tickers, list(windows), free=free)
+    return [Rectangle((), rectangle.windows) for rectangle in rectangles(wanted, [coverage.ALL], list(windows))]
 
 
 def _stretches(wanted: Sequence[str], windows: Sequence[str]) -> list[tuple[str, ...]]:

@@ -53,7 +53,8 @@ class Signal(Section):
     @model_validator(mode="after")
     def ordered(self) -> Self:
         if not self.strong_bull > self.bull > self.bear > self.strong_bear:
-            raise ValueError("bands must fall: strong_bull > bull > bear > strong_bear")
+            given = f"strong_bull {self.strong_bull:g}, bull {self.bull:g}, bear {self.bear:g}, strong_bear {self.strong_bear:g}"
+            raise ValueError(f"bands must fall from strong_bull to strong_bear, not {given}")
         return self
 
 
@@ -156,6 +157,8 @@ def find_home() -> Path:
     """The folder everything is relative to: `QUANT_ASSETS_HOME`, else the nearest one upwards with a `quant_assets.toml`, else here."""
     named = os.environ.get(HOME_VARIABLE)
     if named:
+        if not Path(named).is_dir():
+            raise BadArgument(f"{HOME_VARIABLE}={named} is no folder", remedy="make it first, or correct the variable")
         return Path(named).resolve()
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / FILE_NAME).is_file()), here)
@@ -185,9 +188,8 @@ def _explain(error: ValidationError) -> BadArgument:
     name = ".".join(map(str, location))
     if first["type"] == "extra_forbidden":
         return _wrong_key(name, _known_keys(location), name=str(location[-1]))
-    given = first["input"]
-    shown = ", ".join(f"{key} {value}" for key, value in given.items()) if isinstance(given, dict) else repr(given)
+    shown = name if isinstance(first["input"], dict) else f"{name} = {first['input']!r}"  # a section's own rule names its values
     return BadArgument(
-        f"setting {name} = {shown}: {first['msg'].removeprefix('Value error, ')}",
+        f"setting {shown}: {first['msg'].removeprefix('Value error, ')}",
         remedy=f"correct it in {FILE_NAME} or the environment",
     )

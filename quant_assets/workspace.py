@@ -45,11 +45,11 @@ class Workspace:
 
         Raises
         ------
-        SourceError : the profile has no source of prices.
-        BadArgument : `as_of` is no session, or lies outside the decision grid or the data; the universe file is malformed.
+        BadArgument : the profile has no source of prices, or not that of a name; `as_of` is no session, or lies outside the decision grid
+            or the data; the universe file is malformed.
         """
-        sources(settings.profile, "prices")
-        last = OFFLINE_LAST_SESSION if settings.profile == "offline" else last_closed_session(clock())
+        known = [source.name for source in sources(settings.profile, "prices")]
+        last = last_known_session(settings, clock())
         if settings.grids.first_decision > last:
             raise BadArgument(
                 f"setting grids.first_decision = {settings.grids.first_decision} is after the last known session {last}",
@@ -57,7 +57,14 @@ class Workspace:
             )
         as_of = as_of or last
         check_as_of(as_of, first=settings.grids.first_decision, last=last)
-        return cls(settings, Universe.read(settings.universe_file), Lake(settings.lake_root), as_of, clock)
+        universe = Universe.read(settings.universe_file)
+        for name in universe.listings:
+            if name.source not in known:
+                raise BadArgument(
+                    f"universe file {universe.file}: {name.ticker} has the unknown source {name.source!r}",
+                    remedy=f"profile {settings.profile!r} has {', '.join(known)}",
+                )
+        return cls(settings, universe, Lake(settings.lake_root), as_of, clock)
 
     @property
     def history(self) -> Window:
@@ -94,6 +101,12 @@ class Workspace:
             windows[quarter.start.strftime("%Y-%m")] = quarter
             quarter = quarter_window(quarter.end)
         return windows
+
+
+def last_known_session(settings: Settings, now: dt.datetime) -> dt.date:
+    """The latest session that has closed by `now` and that the profile has data of."""
+    last = last_closed_session(now)
+    return min(last, OFFLINE_LAST_SESSION) if settings.profile == "offline" else last
 
 
 def check_as_of(as_of: dt.date, *, first: dt.date, last: dt.date) -> None:

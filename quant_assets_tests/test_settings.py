@@ -51,7 +51,7 @@ def test_an_argument_wins_over_both(home: Path, monkeypatch: pytest.MonkeyPatch)
         ("zzz = 1", "unknown setting 'zzz'; known keys: profile, universe, paths, signal, grids."),
         ("[paths]\nzzz = 1", "unknown setting 'paths.zzz'; known keys: data, outputs, mlflow, logs."),
         ('home = "elsewhere"', "unknown setting 'home'"),
-        ("[signal]\nbull = 0.8", "setting signal = bull 0.8: bands must fall: strong_bull > bull > bear > strong_bear; correct it in"),
+        ("[signal]\nbull = 0.8", "setting signal: bands must fall from strong_bull to strong_bear, not strong_bull 0.72, bull 0.8, bear"),
         ("[signal]\nbull = 0.3", "bands must fall"),
         ("[signal]\nbear = 0.62", "bands must fall"),
         ("[signal]\nstrong_bear = 1.5", "setting signal.strong_bear = 1.5: Input should be less than or equal to 1; correct it in"),

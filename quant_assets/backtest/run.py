@@ -61,6 +61,7 @@ def backtest_tickers(
     strategies: Sequence[str] = STRATEGIES,
     threshold: float = 0.65,
     costs: Costs = DEFAULT_COSTS,
+    among: Sequence[str] = (),
 ) -> BacktestTables:
     """$10,000 for each of `tickers` and each of `strategies`.
 
@@ -72,6 +73,7 @@ def backtest_tickers(
     tickers : the accounts wanted. A name without bars as traded, or without any score, gets no account and no row.
     as_of : the last session; nothing after it is read, and the rows up to a session do not depend on what follows it.
     threshold : the user's rule enters above this score.
+    among : the names the rules may choose among, as the rows say it; those with prices when empty.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def backtest_tickers(
     SchemaMismatch : two scores, bars or ATRs of one name in one session.
     """
     past = _past(prices, scores, atr, as_of)
-    names = prices["ticker"].unique().to_list()
+    names = among or prices["ticker"].unique().to_list()
     chosen = _decisions(past.candidates, threshold)
     booked = []
     for ticker in sorted(set(tickers) & set(past.starts)):
@@ -105,6 +107,7 @@ def backtest_portfolio(
     as_of: dt.date,
     threshold: float = 0.65,
     costs: Costs = DEFAULT_COSTS,
+    among: Sequence[str] = (),
 ) -> BacktestTables:
     """One $10,000 for each strategy over all names with bars as traded; parameters and errors as `backtest_tickers`.
 
@@ -116,7 +119,7 @@ def backtest_portfolio(
         return _tables([])
     chosen = {**_decisions(past.candidates, threshold), "buy_and_hold": buy_and_hold_rule(past.candidates)}
     start = min(past.starts.values())
-    names = prices["ticker"].unique().to_list()
+    names = among or prices["ticker"].unique().to_list()
     return _tables(
         [
             _named(

@@ -92,7 +92,7 @@ def _stores(settings: Settings) -> Iterator[Finding]:
     try:
         work = Workspace.open(settings)
         yield Finding("universe", "ok", f"{len(work.universe.tickers)} names in {work.universe.file}")
-        work.lake.check()
+        work.lake.check(pages=True)
         tables = work.lake.tables()
         stored = [f"{table} {work.lake.scan(table, window=_always(work)).collect().height:,}" for table in tables]
         yield Finding("lake", "ok" if tables else "note", ", ".join(stored) or "empty; `quant-assets run` fills it")

@@ -49,7 +49,7 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
     # Dagster, MLflow and the model libraries take seconds to import: after the arguments have proved sensible
     from quant_assets.definitions import build_defs
     from quant_assets.defs.instance import open_instance
-    from quant_assets.defs.nightly import one_at_a_time, run_night
+    from quant_assets.defs.nightly import one_at_a_time, run_night, take_over
     from quant_assets.steps.reports import report_files
 
     with one_at_a_time(work):
@@ -60,6 +60,7 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
             aside.print(f"cleared {leftover.name} in {leftover.parent.name}, left by a run that was killed")
         progress = Progress()
         with progress, open_instance(settings) as instance:
+            take_over(instance)
             outcome = run_night(build_defs(settings), instance, work, decide=names, progress=progress)
     csv, html = report_files(work)
     errors: list[dict[str, str | None]] = [{"ticker": ticker, "message": reason} for ticker, reason in outcome.failed.items()]

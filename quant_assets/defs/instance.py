@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance import InstanceRef
 
 from quant_assets.errors import LakeError
 from quant_assets.settings import Settings
@@ -27,7 +28,10 @@ def dagster_home(settings: Settings) -> Path:
         storage.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LakeError(f"{storage} cannot be written ({error.strerror})", remedy="make the folder writable or set paths.data") from None
-    home = settings.home if (settings.home / "dagster.yaml").is_file() else storage
+    home = settings.home
+    if not (home / "dagster.yaml").is_file():
+        home = storage
+        (home / "dagster.yaml").touch()  # empty: Dagster's own defaults, without its notice that there is none
     os.environ[STORAGE_VARIABLE] = str(storage)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
@@ -36,5 +40,7 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    dagster_home(settings)
-    return dg.DagsterInstance.get()
+    """The instance for runs in this process: steps print nothing, so no process is started beside each to capture what they print."""
+    home = dagster_home(settings)
+    quiet = {"compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=quiet))

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 import dagster as dg
 from filelock import FileLock, Timeout
 
-from quant_assets.defs.chain import night_tags
+from quant_assets.defs.chain import TERMINAL, bury, chain_tags, open_chain
 from quant_assets.defs.phase_run import PhaseRun, execute
 from quant_assets.errors import LakeError, LockHeld
 from quant_assets.lake.coverage import ALL
 from quant_assets.planning import PHASES, Step, losses, next_step, reasons
+from quant_assets.settings import Settings
+from quant_assets.steps.reports import report_files
 from quant_assets.workspace import Workspace
 
 
@@ -33,13 +35,43 @@ class Outcome:
         return "failed" if self.stopped else "partial" if self.failed else "done"
 
 
+def _lock(settings: Settings) -> FileLock:
+    return FileLock(settings.lake_root.parent / "night.lock", timeout=0)
+
+
+def lake_is_busy(settings: Settings) -> bool:
+    """Whether a terminal's run holds the lake."""
+    lock = _lock(settings)
+    if not lock.lock_file or not settings.lake_root.parent.is_dir():
+        return False
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+
+
+def take_over(instance: dg.DagsterInstance) -> None:
+    """Ends what a killed run left open; call it under the lock.
+
+    Raises
+    ------
+    LockHeld : the daemon is at work on a night.
+    """
+    bury(instance, at_terminal=True)
+    if (link := open_chain(instance)) is not None:
+        raise LockHeld(
+            f"the scheduled night of {link.night} is at its phase {link.phase}", remedy="wait for it to end, or cancel it in the UI"
+        )
+
+
 @contextmanager
 def one_at_a_time(work: Workspace) -> Iterator[None]:
-    """Raises LockHeld when another night is running on the same lake, LakeError when the folder cannot be written."""
+    """Raises LockHeld when another terminal runs on the same lake, LakeError when the folder cannot be written."""
     file = work.lake.root.parent / "night.lock"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file, timeout=0)
+        lock = _lock(work.settings)
         lock.acquire()
     except Timeout:
         raise LockHeld("another run is writing this lake", remedy="wait for it to end, then run again") from None
@@ -70,10 +102,10 @@ def run_night(
     """
     outcome = Outcome()
     after: str | None = None
-    while step := next_step(work, after, decide=decide, ran=bool(outcome.runs)):
+    while step := next_step(work, after, decide=decide, ran=bool(outcome.runs) or not all(file.exists() for file in report_files(work))):
         progress(step)
         for rectangle in step.runs:
-            tags = night_tags(work, step.phase, rectangle, attempt="terminal")
+            tags = chain_tags(work, step.phase, rectangle, attempt=TERMINAL)
             outcome.runs.append(execute(definitions, instance, work, step.phase, rectangle, tags=tags))
         after = step.phase.name
     if outcome.runs:

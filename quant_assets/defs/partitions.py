@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -107,7 +107,17 @@ def window_of(key: str) -> Window:
     return day_window(dt.date.fromisoformat(key))
 
 
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
 def range_tags(tickers: tuple[str, ...], windows: tuple[str, ...]) -> Mapping[str, str]:
     """The run tags that ask for one rectangle."""
     first, last = (f"{windows[0]}|{tickers[0]}", f"{windows[-1]}|{tickers[-1]}") if tickers else (windows[0], windows[-1])
-    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    return {RANGE_START: first, RANGE_END: last}
+
+
+def rectangle_of(tags: Mapping[str, str], tickers: Sequence[str], windows: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(tickers, date keys) that the range tags of a run ask for, out of the grid's own."""
+    first, last = tags[RANGE_START].split("|"), tags[RANGE_END].split("|")
+    dates = tuple(key for key in windows if first[0] <= key <= last[0])
+    return tuple(ticker for ticker in tickers if first[1] <= ticker <= last[1]) if len(first) == 2 else (), dates

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import dagster as dg
@@ -44,12 +47,15 @@ def execute(
     KeyboardInterrupt : the run was interrupted.
     """
     began = time.monotonic()
-    try:
-        result = definitions.resolve_job_def(job_name(phase)).execute_in_process(
-            instance=instance, tags=dict(tags), raise_on_error=False, run_config=QUIET
-        )
-    except dg.DagsterExecutionInterruptedError:
-        raise KeyboardInterrupt from None
+    with _interrupts() as interrupted:
+        try:
+            result = definitions.resolve_job_def(job_name(phase)).execute_in_process(
+                instance=instance, tags=dict(tags), raise_on_error=False, run_config=QUIET
+            )
+        except dg.DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
+        if interrupted():
+            raise KeyboardInterrupt
     seconds = time.monotonic() - began
     error = None if result.success else _first_failure(result)
     if error is not None:
@@ -58,6 +64,27 @@ def execute(
         told = f"{phase.name} {rectangle.windows[0]}..{rectangle.windows[-1]}: {'done' if error is None else error} in {seconds:.1f} s"
         (logger.info if error is None else logger.error)(told)
     return PhaseRun(phase.name, rectangle, result.run_id, seconds, error)
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether a SIGINT has come: Dagster catches it, and a library in C may turn it into an error of its own."""
+    reader, writer = os.pipe()
+    for end in (reader, writer):
+        os.set_blocking(end, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def seen() -> bool:
+        with suppress(BlockingIOError):
+            return signal.SIGINT in os.read(reader, 4096)
+        return False
+
+    try:
+        yield seen
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reader)
+        os.close(writer)
 
 
 def _first_failure(result: dg.ExecuteInProcessResult) -> str:

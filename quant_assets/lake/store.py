@@ -145,18 +145,25 @@ class Lake:
                 continue
         return removed
 
-    def check(self) -> None:
+    def check(self, *, pages: bool = False) -> None:
         """Looks at the footer of every file of the lake.
+
+        Parameters
+        ----------
+        pages : also read every page, which finds most flipped bits and takes as long as reading the lake.
 
         Raises
         ------
-        LakeError : names every file that is truncated or no longer fits its declaration.
+        LakeError : names every file that is damaged or no longer fits its declaration.
         """
         damage = []
         for name, table in self._declared.items():
             for file in self._files(name):
                 try:
-                    _checked(table, [file])
+                    present = _checked(table, [file])
+                    if pages:
+                        with _read_errors(file):
+                            _plan(table, present).collect()
                 except LakeError as error:
                     damage.append(error)
         if len(damage) == 1:

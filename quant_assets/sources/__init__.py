@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quant_assets.errors import BadArgument, SourceError
+from quant_assets.errors import BadArgument
 from quant_assets.sources.arch_indices import ArchIndices
 from quant_assets.sources.base import Source
 from quant_assets.sources.bokeh_stocks import BokehStocks
@@ -16,11 +16,11 @@ def sources(profile: str, table: str) -> list[Source]:
 
     Raises
     ------
-    SourceError : the profile has none.
+    BadArgument : the profile has none.
     """
     found = [source for source in (OFFLINE if profile == "offline" else ()) if source.table == table]
     if not found:
-        raise SourceError(f"profile {profile!r} has no source for {table}", remedy="run with `--profile offline`")
+        raise BadArgument(f"profile {profile!r} has no source for {table}", remedy="run with `--profile offline`")
     return found
 
 

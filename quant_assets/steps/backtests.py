@@ -25,7 +25,7 @@ def backtest_names(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     """$10,000 for each name by the user's rule and by buy-and-hold, from the first cut-off on; the rows of the windows are stored."""
     tradable = [ticker for ticker in tradable_tickers(work) if ticker in tickers]
     names = ready(work, tradable, _needs(work, windows))
-    booked = _book(work, names.tickers, windows, "ticker", ALONE)
+    booked = _book(work, names.tickers, windows, "ticker", ALONE, among=())
     withheld = names.withheld(list(windows))
     coverage.record(work.lake, "equity", work.universe, tradable, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
     return dataclasses.replace(_result(booked, names.tickers), withheld=withheld)
@@ -33,11 +33,12 @@ def backtest_names(work: Workspace, tickers: Sequence[str], windows: Windows, *,
 
 def backtest_together(work: Workspace, windows: Windows) -> StepResult:
     """One $10,000 over all names by each rule, and each name's account by the fixed rule, which ranks all names of a session."""
-    names = competing_tickers(work)
+    among = competing_tickers(work)
+    names = [name for name in tradable_tickers(work) if name in among]
     for table, window in _needs(work, windows).items():
         coverage.require_complete(work.lake, table, work.universe, names, window)
-    portfolio = _book(work, names, windows, "portfolio", STRATEGIES)
-    ranked = _book(work, names, windows, "ticker", RANKED)
+    portfolio = _book(work, names, windows, "portfolio", STRATEGIES, among=among)
+    ranked = _book(work, names, windows, "ticker", RANKED, among=among)
     return _result(BacktestTables(pl.concat([portfolio.trades, ranked.trades]), pl.concat([portfolio.equity, ranked.equity])), names)
 
 
@@ -51,16 +52,20 @@ def _needs(work: Workspace, windows: Windows) -> dict[str, Window]:
     return dict.fromkeys(("prices", "features", "oos_predictions"), _span(work, windows)[1])
 
 
-def _book(work: Workspace, names: Sequence[str], windows: Windows, account: str, strategies: Sequence[str]) -> BacktestTables:
+def _book(
+    work: Workspace, names: Sequence[str], windows: Windows, account: str, strategies: Sequence[str], *, among: Sequence[str]
+) -> BacktestTables:
     asked, since = _span(work, windows)
     prices = work.lake.scan("prices", keys=names, window=since).collect()
     scores = work.lake.scan("oos_predictions", keys=names, window=since, scope={"model": MODEL_NAME}).collect()
     atr = work.lake.scan("features", keys=names, window=since, columns=["ticker", "session", "atr_14"]).collect()
     threshold = work.settings.signal.score_threshold
     if account == "ticker":
-        tables = backtest_tickers(prices, scores, atr, tickers=names, strategies=strategies, as_of=asked.last_day, threshold=threshold)
+        tables = backtest_tickers(
+            prices, scores, atr, tickers=names, strategies=strategies, as_of=asked.last_day, threshold=threshold, among=among
+        )
     else:
-        tables = backtest_portfolio(prices, scores, atr, as_of=asked.last_day, threshold=threshold)
+        tables = backtest_portfolio(prices, scores, atr, as_of=asked.last_day, threshold=threshold, among=among)
     inside = pl.col("session").is_between(asked.start, asked.end, closed="left")
     traded = tables.equity.drop("scores").join(score_versions(work), on=pl.col("session").dt.truncate("1q"), how="left")
     equity = TABLES["equity"].conform(traded.select(list(TABLES["equity"].schema)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,9 +71,10 @@ def test_a_wrong_settings_key_is_named_with_the_nearest(tmp_path: Path):
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("QUANT_ASSETS__SIGNAL__BULL", "0.9", ("bull 0.9", "bands must fall")),
+        ("QUANT_ASSETS__SIGNAL__BULL", "0.9", ("bull 0.9", "bands must fall from strong_bull to strong_bear")),
         ("QUANT_ASSETS__GRIDS__FIRST_DECISION", "2014-01-02", ("grids.first_decision = 2014-01-02", "2013-03-01")),
         ("QUANT_ASSETS__UNIVERSE", "quant_assets.toml", ("is not a CSV with the columns ticker,source,listed",)),
+        ("QUANT_ASSETS_HOME", "/nowhere", ("QUANT_ASSETS_HOME=/nowhere is no folder",)),
         ("QUANT_ASSETS__UNIVERSE", "nowhere.csv", ("nowhere.csv cannot be read (No such file or directory)",)),
     ],
 )
@@ -94,16 +97,19 @@ def test_a_folder_without_settings_is_named_before_it_becomes_a_home(tmp_path: P
     assert f"Home {home.folder}: no quant_assets.toml" in home.run("run").stderr
 
 
-def test_a_run_that_is_interrupted_says_so_and_can_go_on(tmp_path: Path):
+@pytest.mark.parametrize("phase", ["features and labels", "pooled model"])
+def test_a_run_that_is_interrupted_says_so_and_can_go_on(tmp_path: Path, phase: str):
+    """Ctrl-C in a terminal tells the whole process group; while a model is trained it arrives in the middle of a C library."""
     home = new_home(tmp_path / "home")
-    with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         assert running.stderr is not None
         seen = ""
-        while "features and labels" not in seen:
+        while phase not in seen:
             letter = running.stderr.read(1)
             assert letter, f"the run ended early: {seen}"
             seen += letter
-        running.send_signal(signal.SIGINT)
+        time.sleep(1)
+        os.killpg(running.pid, signal.SIGINT)
         rest = running.stderr.read()
     assert running.returncode == 1
     assert rest.strip().splitlines()[-1] == "error: interrupted; what was finished is stored: run again to go on."
@@ -143,6 +149,32 @@ def test_a_left_over_temporary_file_is_cleared(copy: Callable[[], Home]):
     assert done.returncode == 0
     assert "cleared part.parquet.tmp in year=2012" in done.stderr
     assert not leftover.exists()
+
+
+def test_unwritable_logs_and_reports(finished: Home, copy: Callable[[], Home], monkeypatch: pytest.MonkeyPatch):
+    home = copy()
+    (home.folder / "file").write_text("not a folder")
+    for folder in ("logs", "outputs"):
+        monkeypatch.setattr(Home, "environment", {**finished.environment, "QUANT_ASSETS_HOME": str(home.folder)})
+        monkeypatch.setitem(home.environment, f"QUANT_ASSETS__PATHS__{folder.upper()}", "file")
+        done = home.run("run")
+        assert done.returncode == 1
+        assert f"{home.folder / 'file'}" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_flipped_bits_are_found_by_the_doctor(copy: Callable[[], Home]):
+    home = copy()
+    file = home.folder / "data" / "lake" / "features" / "year=2011" / "part.parquet"
+    content = bytearray(file.read_bytes())
+    for place in range(1000, 1200):
+        content[place] ^= 0xFF
+    file.write_bytes(bytes(content))
+    code, told = home.json("doctor")
+    assert code == 1
+    [lake] = [item for item in told["items"] if item["name"] == "lake"]
+    assert lake["state"] == "fault"
+    assert str(file) in lake["detail"]
 
 
 def test_an_unwritable_lake(tmp_path: Path):

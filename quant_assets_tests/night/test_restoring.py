@@ -67,6 +67,42 @@ def test_what_is_written_beside_a_table_comes_back_alone(finished: Home, copy: C
     assert home.run("run").stderr.count("nothing to do") == 9
 
 
+def test_accounts_from_before_a_listing_come_back(finished: Home, copy: Callable[[], Home]):
+    """FB was listed in 2012: what was booked before chose among the same names."""
+    home = copy()
+    (home.folder / "data" / "lake" / "equity" / "year=2011" / "part.parquet").unlink()
+    done = home.run("run")
+    assert done.returncode == 0, done.stderr
+    assert_same_rows(home, finished)
+    assert home.run("run", "--as-of", "2012-10-15").returncode == 0
+    assert_same_rows(home, finished, ("equity", "trades"))
+
+
+def test_a_report_that_was_deleted_is_written_again(finished: Home, copy: Callable[[], Home]):
+    home = copy()
+    page = home.folder / "outputs" / "signals" / "daily_report_2013-03-01.html"
+    before = page.read_bytes()
+    page.unlink()
+    assert home.run("run").returncode == 0
+    assert page.read_bytes() == before
+
+
+def test_another_pool_is_another_model_and_everything_after_it(finished: Home, copy: Callable[[], Home]):
+    """Models go, the universe is another: scores, accounts and decisions of the old models stand no longer."""
+    home = copy()
+    home.run("universe", "remove", "XOM")
+    for year in (home.folder / "data" / "lake" / "model_runs").glob("year=*"):
+        (year / "part.parquet").unlink()
+    done = home.run("run")
+    assert done.returncode == 0, done.stderr
+    models = set(home.table("model_runs")["model_run_id"])
+    assert not models & set(finished.table("model_runs")["model_run_id"])
+    kept = home.table("oos_predictions").filter(pl.col("ticker") != "XOM")
+    assert set(kept["model_run_id"]) == models
+    assert not set(home.table("equity")["scores"]) & set(finished.table("equity")["scores"])
+    assert home.run("run").stderr.count("nothing to do") == 9
+
+
 def test_changed_prices_of_the_last_day_change_no_earlier_prediction(finished: Home, copy: Callable[[], Home]):
     home = copy()
     last = dt.date(2013, 3, 1)

@@ -2,15 +2,16 @@
 
 import dagster as dg
 
-from quant_assets.defs.materialise import Events, declared, emit
+from quant_assets.defs.materialise import Events, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, SINGLE_RUN, Grids, asked, in_time, same_ticker
 from quant_assets.defs.resources import Night
-from quant_assets.schemas import TABLES
+from quant_assets.defs.step_asset import step_asset
 from quant_assets.steps import decisions, reports
 
 
 def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
-    @dg.asset(
+    @step_asset(
+        table="signal",
         partitions_def=grids.decision,
         backfill_policy=SINGLE_RUN,
         deps=[
@@ -20,8 +21,6 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="decisions",
         kinds={"polars", "parquet"},
-        metadata=declared(TABLES["signal"]),
-        output_required=False,
     )
     def signal(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """The decision at one close: score, interval, band, and the versions of the model and features it was read from."""
@@ -30,14 +29,13 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         result = decisions.decide(work, tickers, windows, run_id=context.run_id)
         yield from emit(context, result, table="signal", windows=windows)
 
-    @dg.asset(
+    @step_asset(
+        table="trade_synthesis",
         partitions_def=grids.decision,
         backfill_policy=SINGLE_RUN,
         deps=[dg.AssetDep(signal, partition_mapping=same_ticker())],
         group_name="decisions",
         kinds={"python", "parquet"},
-        metadata=declared(TABLES["trade_synthesis"]),
-        output_required=False,
     )
     def trade_synthesis(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """The verdict on a signal in words, by fixed rules: every figure in the text stands in the tables."""
@@ -46,7 +44,8 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         result = decisions.synthesise(work, tickers, windows, run_id=context.run_id)
         yield from emit(context, result, table="trade_synthesis", windows=windows)
 
-    @dg.asset(
+    @step_asset(
+        table="daily_report",
         partitions_def=grids.session,
         backfill_policy=SINGLE_RUN,
         deps=[
@@ -56,8 +55,6 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="decisions",
         kinds={"polars", "html"},
-        metadata=declared(TABLES["daily_report"]),
-        output_required=False,
     )
     def daily_report(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """All names of the session ranked by score, with the model's out-of-sample record, as a table, a CSV file and a page."""

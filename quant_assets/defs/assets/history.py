@@ -2,23 +2,22 @@
 
 import dagster as dg
 
-from quant_assets.defs.materialise import Events, check_specs, declared, emit
+from quant_assets.defs.materialise import Events, check_specs, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
+from quant_assets.defs.step_asset import step_asset
 from quant_assets.defs.vendor_types import check_vendor_frames
-from quant_assets.schemas import TABLES
 from quant_assets.steps import history
 
 
 def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
-    @dg.asset(
+    @step_asset(
+        table="index_prices",
         partitions_def=grids.year,
         backfill_policy=SINGLE_RUN,
         group_name="sources",
         kinds={"python", "parquet"},
         check_specs=check_specs("index_prices", "suite"),
-        metadata=declared(TABLES["index_prices"]),
-        output_required=False,
     )
     def index_prices(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Daily bars of the S&P 500 and the Nasdaq Composite: what a name's beta is measured against."""
@@ -27,14 +26,13 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         result = history.fetch_index_prices(work, windows)
         yield from emit(context, result, table="index_prices", windows=windows)
 
-    @dg.asset(
+    @step_asset(
+        table="prices",
         partitions_def=grids.history,
         backfill_policy=SINGLE_RUN,
         group_name="sources",
         kinds={"pandas", "polars", "parquet"},
         check_specs=check_specs("prices", "gate", "sources_agree", "suite"),
-        metadata=declared(TABLES["prices"]),
-        output_required=False,
     )
     def prices(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Daily bars as traded, with splits and dividends, behind the quality gate: rows that break a rule go to quarantine."""
@@ -45,7 +43,8 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         result = history.store_prices(work, tickers, windows, raw, run_id=context.run_id)
         yield from emit(context, result, table="prices", windows=windows)
 
-    @dg.asset(
+    @step_asset(
+        table="features",
         partitions_def=grids.history,
         backfill_policy=MULTI_RUN,
         deps=[
@@ -54,8 +53,6 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="features",
         kinds={"polars", "parquet"},
-        metadata=declared(TABLES["features"]),
-        output_required=False,
     )
     def features(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """What is known about a name at each close: returns, trend, momentum, volatility, volume and beta, one column a feature."""
@@ -64,14 +61,13 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         result = history.build_features(work, tickers, windows, run_id=context.run_id)
         yield from emit(context, result, table="features", windows=windows)
 
-    @dg.asset(
+    @step_asset(
+        table="labels",
         partitions_def=grids.history,
         backfill_policy=MULTI_RUN,
         deps=[dg.AssetDep(prices, partition_mapping=same_ticker(end_offset=1))],
         group_name="labels",
         kinds={"polars", "parquet"},
-        metadata=declared(TABLES["labels"]),
-        output_required=False,
     )
     def labels(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Whether the close three sessions later was higher, and by how much; null until that session has closed."""

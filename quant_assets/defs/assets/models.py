@@ -5,22 +5,21 @@ import dataclasses
 import dagster as dg
 
 from quant_assets.defs import pictures
-from quant_assets.defs.materialise import Events, declared, emit
+from quant_assets.defs.materialise import Events, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
-from quant_assets.schemas import TABLES
+from quant_assets.defs.step_asset import step_asset
 from quant_assets.steps import backtests, models
 
 
 def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
-    @dg.asset(
+    @step_asset(
+        table="model_runs",
         partitions_def=grids.quarter,
         backfill_policy=SINGLE_RUN,
         deps=[dg.AssetDep("features", partition_mapping=EVERYTHING), dg.AssetDep("labels", partition_mapping=EVERYTHING)],
         group_name="models",
         kinds={"xgboost", "mlflow"},
-        metadata=declared(TABLES["model_runs"]),
-        output_required=False,
     )
     def pooled_model(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Gradient-boosted trees over all names, trained at each quarter's first day on labels that had ended before it."""
@@ -33,7 +32,8 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         result = dataclasses.replace(result, figures=figures)
         yield from emit(context, result, table="model_runs", windows=windows, picture=picture, links=links)
 
-    @dg.asset(
+    @step_asset(
+        table="oos_predictions",
         partitions_def=grids.training,
         backfill_policy=MULTI_RUN,
         deps=[
@@ -42,8 +42,6 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="models",
         kinds={"xgboost", "parquet"},
-        metadata=declared(TABLES["oos_predictions"]),
-        output_required=False,
     )
     def oos_predictions(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Scores of each quarter by the model that was trained before it: the honest record that backtests and reports read."""
@@ -53,7 +51,8 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         picture = pictures.scores(result.rows)
         yield from emit(context, result, table="oos_predictions", windows=windows, picture=picture)
 
-    @dg.asset(
+    @step_asset(
+        table="equity",
         partitions_def=grids.training,
         backfill_policy=SINGLE_RUN,
         deps=[
@@ -62,8 +61,6 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="backtests",
         kinds={"polars", "parquet"},
-        metadata=declared(TABLES["equity"]),
-        output_required=False,
     )
     def backtest(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """$10,000 for each name, traded on its out-of-sample scores by the user's rule, beside buy-and-hold. Costs included."""
@@ -73,14 +70,13 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         picture = pictures.equity(result.rows)
         yield from emit(context, result, table="equity", windows=windows, picture=picture)
 
-    @dg.asset(
+    @step_asset(
+        table="equity",
         partitions_def=grids.quarter,
         backfill_policy=SINGLE_RUN,
         deps=[dg.AssetDep(oos_predictions, partition_mapping=ACROSS_TICKERS), dg.AssetDep("prices", partition_mapping=EVERYTHING)],
         group_name="backtests",
         kinds={"polars", "parquet"},
-        metadata=declared(TABLES["equity"]),
-        output_required=False,
     )
     def portfolio_backtest(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """One $10,000 over all names by the user's rule, a fixed untuned rule (each session's top fifth) and buy-and-hold."""

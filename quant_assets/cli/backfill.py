@@ -1,0 +1,173 @@
+"""`quant-assets backfill`: fills or refills the partitions of a stretch of dates, in the order in which they depend on each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from quant_assets.backfill import Backfill, named_tables
+from quant_assets.calendars import Window
+from quant_assets.cli.app import app, aside, print_json, screen
+from quant_assets.cli.options import End, Json, ProfileName, Start, Tickers, chosen, sessions_between, settings_for
+from quant_assets.logs import log_to
+from quant_assets.planning import Phase, Rectangle
+from quant_assets.reporting import wording
+from quant_assets.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Line:
+    """One phase of the plan; `seconds` is None when nothing of its kind has run yet."""
+
+    phase: str
+    windows: str
+    names: int
+    runs: int
+    cells: int
+    seconds: float | None
+
+
+@app.command()
+def backfill(
+    start: Start = None,
+    end: End = None,
+    tickers: Tickers = None,
+    tables: Annotated[str | None, typer.Option("--tables", metavar="A,B", help="Only what fills these tables.")] = None,
+    only_missing: Annotated[bool, typer.Option("--only-missing", help="Only partitions with something missing.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and run nothing.")] = False,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
+    """Fill the partitions from --start to --end again, or only what is missing of them.
+
+    Interrupted or killed, the same command goes on where it stopped.
+    """
+    warnings.filterwarnings("ignore")  # third parties' deprecations: ours are errors in the tests
+    settings = settings_for(profile)
+    work = Workspace.open(settings)
+    window = sessions_between(start, end, work.history)
+    work = dataclasses.replace(work, as_of=window.last_day)
+    asked = Backfill(window, tuple(chosen(work.universe, tickers)), named_tables(tables), only_missing)
+    from quant_assets.defs.instance import open_instance
+
+    with open_instance(settings) as instance:
+        lines = _plan(instance, work, asked)
+        if plan:
+            _show(lines, window, as_json=as_json)
+            return
+        from quant_assets.definitions import build_defs
+        from quant_assets.defs.backfill import run_backfill
+        from quant_assets.defs.nightly import one_at_a_time, take_over
+
+        with one_at_a_time(work):
+            log_to(settings.path(settings.paths.logs))
+            work.lake.check()
+            work.lake.sweep()
+            take_over(instance)
+            aside.print(f"Backfill of {window}, profile {settings.profile}, {wording.count(len(asked.tickers), 'name')}")
+            with Progress(lines) as progress:
+                outcome = run_backfill(build_defs(settings), instance, work, asked, progress=progress)
+    told = f"{wording.count(len(outcome.runs), 'run')}, {len(outcome.failed)} failed"
+    told += f", {outcome.skipped} already finished before" if outcome.skipped else ""
+    status = "done" if not outcome.failed else "failed" if len(outcome.failed) == len(outcome.runs) else "partial"
+    errors = [{"phase": run.phase, "message": run.error, "run_id": run.run_id} for run in outcome.failed]
+    if as_json:
+        print_json({"status": status, "runs": len(outcome.runs), "skipped": outcome.skipped, "errors": errors})
+    else:
+        screen.print(told)
+    for run in outcome.failed:
+        aside.print(f"{run.phase} {run.rectangle.windows[0]}..{run.rectangle.windows[-1]}: {run.error}", markup=False, highlight=False)
+    if outcome.failed:
+        aside.print("Once the cause is gone, `quant-assets backfill --only-missing` completes what failed.")
+    raise typer.Exit({"done": 0, "failed": 1, "partial": 3}[status])
+
+
+class Progress:
+    """One line a run on stderr, with the time left as the runs so far and earlier ones suggest."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._left = {line.phase: line for line in lines}
+        self._began: float | None = None
+
+    def __call__(self, phase: Phase, rectangle: Rectangle, place: int, n_runs: int) -> None:
+        self._end()
+        for earlier in list(self._left):
+            if earlier == phase.name:
+                break
+            del self._left[earlier]
+        first, last = rectangle.windows[0], rectangle.windows[-1]
+        names = f", {wording.count(len(rectangle.tickers), 'name')}" if rectangle.tickers else ""
+        span = first if first == last else f"{first}..{last}"
+        self._began = time.monotonic()
+        aside.print(f"[{phase.name} {place}/{n_runs}] {span}{names}{self._time_left(phase, place, n_runs)} ...", end="", markup=False)
+
+    def _time_left(self, phase: Phase, place: int, n_runs: int) -> str:
+        shares = {name: (n_runs - place + 1) / n_runs if name == phase.name else 1.0 for name in self._left}
+        known = [line.seconds * shares[name] for name, line in self._left.items() if line.seconds is not None]
+        return f", about {duration(sum(known))} left" if len(known) == len(self._left) and known else ""
+
+    def _end(self) -> None:
+        if self._began is not None:
+            aside.print(f" {time.monotonic() - self._began:.1f} s")
+            self._began = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._end()
+        elif self._began is not None:
+            aside.print(" not finished")
+
+
+def duration(seconds: float) -> str:
+    """45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _plan(instance: Any, work: Workspace, asked: Backfill) -> list[Line]:
+    from quant_assets.defs.backfill import seconds_a_cell
+
+    lines = []
+    for phase in asked.phases:
+        runs = asked.runs(phase, work)
+        if not runs:
+            continue
+        windows = sorted({window for run in runs for window in run.windows})
+        cells = sum(len(run.windows) * max(len(run.tickers), 1) for run in runs)
+        each = seconds_a_cell(instance, work, phase)
+        names = len({ticker for run in runs for ticker in run.tickers})
+        lines.append(Line(phase.name, f"{windows[0]}..{windows[-1]}", names, len(runs), cells, None if each is None else each * cells))
+    return lines
+
+
+def _show(lines: Sequence[Line], window: Window, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"items": [dataclasses.asdict(line) for line in lines]})
+        return
+    if not lines:
+        screen.print(f"Nothing to do in {window}.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("Phase", "Windows"):
+        table.add_column(title)
+    for title in ("Names", "Runs", "Partitions", "Time"):
+        table.add_column(title, justify="right")
+    for line in lines:
+        seconds = "not known yet" if line.seconds is None else f"about {duration(line.seconds)}"
+        table.add_row(line.phase, line.windows, str(line.names or ""), str(line.runs), f"{line.cells:,}", seconds)
+    screen.print(f"Backfill of {window}, in this order")
+    screen.print(table)
+    known = [line.seconds for line in lines if line.seconds is not None]
+    if len(known) == len(lines):
+        screen.print(f"All together about {duration(sum(known))}, as the last runs suggest.")

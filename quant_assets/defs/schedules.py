@@ -1,0 +1,85 @@
+"""The nightly schedule: a session that has closed and is not decided gets its first phase. `sensors.py` carries the night on."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import dagster as dg
+
+from quant_assets.calendars import TIMEZONE, is_session, last_closed_session, session_close, session_offset
+from quant_assets.defs.chain import attempts, bury, open_chain, requests
+from quant_assets.defs.jobs import job_name
+from quant_assets.defs.nightly import lake_is_busy
+from quant_assets.planning import PHASES, REPORT, Rectangle, Step, losses, missing_cells, next_step, windows_of
+from quant_assets.settings import Settings
+from quant_assets.workspace import Workspace, last_known_session
+
+EVERY_HALF_HOUR = "15,45 13-23 * * 1-5"
+"""From the close of a half day to midnight: a tick that finds nothing to do says why and costs nothing, one after a failure tries again."""
+AFTER_CLOSE = dt.timedelta(minutes=15)
+"""Vendors settle the closing auction in these minutes."""
+CATCH_UP_SESSIONS = 5
+"""A machine that was off for longer decides the last of the missed sessions; `backfill` decides older ones."""
+MAX_ATTEMPTS = 3
+
+
+def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="nightly",
+        job_name=job_name(PHASES[0]),
+        cron_schedule=EVERY_HALF_HOUR,
+        execution_timezone=TIMEZONE,
+        description="After each close of the New York Stock Exchange: one night, phase after phase, over all names.",
+    )
+    def nightly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        return tonight(settings, context.instance, context.scheduled_execution_time)
+
+    return nightly
+
+
+def tonight(settings: Settings, instance: dg.DagsterInstance, now: dt.datetime) -> list[dg.RunRequest] | dg.SkipReason:
+    """The runs that begin the earliest session that has closed by `now` and is not decided, or why there are none."""
+    bury(instance, at_terminal=False)
+    if (link := open_chain(instance)) is not None:
+        return dg.SkipReason(f"the night of {link.night} is at its phase {link.phase}: one night at a time")
+    if lake_is_busy(settings):
+        return dg.SkipReason("a run started in a terminal is writing this lake: one night at a time")
+    last = last_known_session(settings, now - AFTER_CLOSE)
+    first = max(session_offset(last, 1 - CATCH_UP_SESSIONS), settings.grids.first_decision)
+    night = first
+    given_up = []
+    while night <= last:
+        work = Workspace.open(settings, as_of=night)
+        tried = attempts(instance, night)
+        if _undecided(work):
+            if len(tried) < MAX_ATTEMPTS:
+                return list(requests(work, _first_step(work), attempt=str(len(tried) + 1)))
+            given_up.append(night)
+        night = session_offset(night, 1)
+    return dg.SkipReason(_nothing_to_do(now, last, given_up))
+
+
+def _undecided(work: Workspace) -> bool:
+    """Whether a phase of the night is incomplete: also a night that ended with names left out is tried again."""
+    lost = losses(work, PHASES, decide=work.universe.tickers)
+    return bool(lost.names or lost.stopped) or bool(missing_cells(REPORT, work, tickers=work.universe.tickers))
+
+
+def _first_step(work: Workspace) -> Step:
+    """The schedule starts one job, so every night begins with that phase: its current window at least."""
+    step = next_step(work, None, decide=work.universe.tickers, ran=False)
+    if step is not None and step.phase is PHASES[0]:
+        return step
+    return Step(PHASES[0], (Rectangle((), (list(windows_of(PHASES[0], work))[-1],)),), None)
+
+
+def _nothing_to_do(now: dt.datetime, last: dt.date, given_up: list[dt.date]) -> str:
+    today = now.astimezone(session_close(last).tzinfo).date()
+    if given_up:
+        nights = ", ".join(map(str, given_up))
+        return f"given up after {MAX_ATTEMPTS} attempts: {nights}; see the failed runs, then `quant-assets run --as-of {given_up[0]}`"
+    if not is_session(today):
+        return f"{today} is no session of the exchange; all is decided up to {last}"
+    if last_closed_session(now - AFTER_CLOSE) < today:
+        return f"the session of {today} closes at {session_close(today):%H:%M} UTC; all is decided up to {last}"
+    return f"all is decided up to {last}, the last known session"

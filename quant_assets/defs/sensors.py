@@ -1,0 +1,85 @@
+"""Sensors: what carries a night from phase to phase, whatever its runs end with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from quant_assets.defs.chain import RETRIED_TAG, TERMINAL, Link, busy_runs, requests
+from quant_assets.defs.partitions import rectangle_of
+from quant_assets.defs.phase_run import failure_sentence
+from quant_assets.planning import PHASES, Rectangle, explain, next_step, windows_of
+from quant_assets.settings import Settings
+from quant_assets.workspace import Workspace
+
+INTERVAL_SECONDS = 1
+KILLED = "the run was killed, or its machine stopped"
+
+
+def chain_sensors(settings: Settings, jobs: Sequence[dg.UnresolvedAssetJobDefinition]) -> list[dg.SensorDefinition]:
+    """One for runs that succeeded, one for those that failed: a night goes on with the names that are left, or to its report."""
+
+    def sensor(name: str, status: dg.DagsterRunStatus, description: str) -> dg.SensorDefinition:
+        @dg.run_status_sensor(
+            name=name,
+            run_status=status,
+            monitored_jobs=jobs,
+            request_jobs=jobs,
+            minimum_interval_seconds=INTERVAL_SECONDS,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description=description,
+        )
+        def carry_on(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+            yield from following(settings, context.instance, context.dagster_run, reason=_reason(context))
+
+        return carry_on
+
+    return [
+        sensor("after_phase", dg.DagsterRunStatus.SUCCESS, "Asks for the next phase of the night."),
+        sensor("after_failed_phase", dg.DagsterRunStatus.FAILURE, "Writes down why, and goes on with the names that are left."),
+    ]
+
+
+def following(
+    settings: Settings, instance: dg.DagsterInstance, run: dg.DagsterRun, *, reason: str | None
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """The runs of the phase after this run's, once all runs of its own phase have ended.
+
+    Parameters
+    ----------
+    reason : why the run failed; None when it did not.
+    """
+    link = Link.of(run)
+    if link is None or link.attempt == TERMINAL:
+        yield dg.SkipReason("not a run of a scheduled night")
+        return
+    if run.tags.get(RETRIED_TAG) == "true":
+        yield dg.SkipReason("the run is repeated")
+        return
+    work = Workspace.open(settings, as_of=link.night)
+    phase = next(phase for phase in PHASES if phase.name == link.phase)
+    if reason is not None:
+        explain(
+            work,
+            phase,
+            Rectangle(*rectangle_of(run.tags, work.universe.tickers, list(windows_of(phase, work)))),
+            reason=reason,
+            run_id=run.run_id,
+        )
+    if busy := busy_runs(instance, link):
+        yield dg.SkipReason(f"{len(busy)} runs of {link.phase} are still at work")
+        return
+    step = next_step(work, link.phase, decide=work.universe.tickers, ran=True)
+    if step is None:
+        yield dg.SkipReason(f"the night of {link.night} is complete")
+        return
+    yield from requests(work, step, attempt=link.attempt)
+
+
+def _reason(context: dg.RunStatusSensorContext) -> str | None:
+    if context.dagster_run.status != dg.DagsterRunStatus.FAILURE:
+        return None
+    records = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    told = [failure_sentence(event) for record in records if (event := record.event_log_entry.dagster_event) is not None]
+    return next((sentence for sentence in told if sentence), KILLED)

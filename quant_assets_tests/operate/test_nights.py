@@ -1,0 +1,123 @@
+"""Nights through a real daemon, asked for by the schedule at simulated times: a holiday, a vendor's outage, a killed worker."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from quant_assets_tests.night.homes import Home, new_home
+from quant_assets_tests.operate.daemon import Daemon, instance_of, running, until
+
+pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+NEW_YORK = ZoneInfo("America/New_York")
+FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+def at(day: int, hour: int, minute: int = 45) -> dt.datetime:
+    """February 2013, New York time."""
+    return dt.datetime(2013, 2, day, hour, minute, tzinfo=NEW_YORK)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """Everything up to Wednesday 13 February 2013, decided by a terminal's run."""
+    home = new_home(tmp_path / "home")
+    (home.folder / "faults").mkdir()
+    done = home.run("run", "--as-of", "2013-02-13")
+    assert done.returncode == 0, done.stderr
+    yield home
+
+
+def runs_of(home: Home, night: str) -> list[dg.DagsterRun]:
+    with instance_of(home) as instance:
+        return list(instance.get_runs(filters=dg.RunsFilter(tags={"quant_assets/night": night})))
+
+
+def reported(home: Home, night: str) -> bool:
+    runs = [run for run in runs_of(home, night) if run.tags["quant_assets/attempt"] != "terminal"]
+    assert all(run.status != dg.DagsterRunStatus.CANCELED for run in runs)
+    return any(run.tags["quant_assets/phase"] == "report" and run.status in FINISHED for run in runs)
+
+
+def report_of(home: Home, night: str) -> pl.DataFrame:
+    return home.table("daily_report").filter(pl.col("session") == dt.date.fromisoformat(night))
+
+
+def kill_a_worker(daemon: Daemon, night: str) -> str:
+    """SIGKILL to the process of the night's prices while it works; returns its run."""
+
+    def worker() -> tuple[str, int] | None:
+        with instance_of(daemon.home) as instance:
+            for run in instance.get_runs(filters=dg.RunsFilter(tags={"quant_assets/night": night, "quant_assets/phase": "prices"})):
+                for record in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT).records:
+                    event = record.event_log_entry.dagster_event
+                    if event and "Executing steps in process" in (event.message or ""):
+                        return run.run_id, int(event.engine_event_data.metadata["pid"].value)
+        return None
+
+    run_id, pid = until(worker, "the worker of prices")
+    os.kill(pid, signal.SIGKILL)
+    return run_id
+
+
+def test_five_sessions_with_a_holiday_an_outage_and_a_crash(home: Home):
+    faults = home.folder / "faults"
+    with running(home) as daemon:
+        # Thursday: before the close nothing, after it the whole night, and never twice
+        assert "closes at 21:00 UTC" in str(daemon.start_night(at(14, 15)))
+        assert daemon.start_night(at(14, 16)) is None
+        assert "one night at a time" in str(daemon.start_night(at(14, 17)))
+        refused = home.run("run")
+        assert refused.returncode == 1
+        assert "the scheduled night of 2013-02-14 is at its phase" in refused.stderr
+        until(lambda: reported(home, "2013-02-14"), "Thursday's report")
+        assert "all is decided up to 2013-02-14" in str(daemon.start_night(at(14, 19)))
+
+        # Friday: the worker is killed in the middle of the prices; its run is repeated and the night goes on
+        (faults / "slow").write_text("20")
+        assert daemon.start_night(at(15, 16)) is None
+        killed = kill_a_worker(daemon, "2013-02-15")
+        (faults / "slow").unlink()
+        until(lambda: reported(home, "2013-02-15"), "Friday's report")
+        statuses = {run.run_id: run.status for run in runs_of(home, "2013-02-15")}
+        assert statuses.pop(killed) == dg.DagsterRunStatus.FAILURE
+        assert set(statuses.values()) == {dg.DagsterRunStatus.SUCCESS}
+
+        # Monday was Presidents' Day
+        assert "2013-02-18 is no session" in str(daemon.start_night(at(18, 16)))
+
+        # Tuesday: the vendor does not answer; the report says why, the next tick tries again
+        (faults / "outage").touch()
+        assert daemon.start_night(at(19, 16)) is None
+        until(lambda: reported(home, "2013-02-19"), "Tuesday's report of what is missing")
+        missing = report_of(home, "2013-02-19")
+        assert missing["score"].null_count() == 6
+        assert all("503 Service Unavailable" in reason for reason in missing["reason"])
+        (faults / "outage").unlink()
+
+        # the machine sleeps over Wednesday; on Thursday evening both sessions are made up for, in order
+        for night in ("2013-02-19", "2013-02-20", "2013-02-21"):
+            assert daemon.start_night(at(21, 19)) is None
+            until(lambda night=night: decided(home, night), f"the decisions of {night}")
+        assert "all is decided up to 2013-02-21" in str(daemon.start_night(at(21, 21)))
+
+    unbroken = new_home(home.folder.parent / "unbroken")
+    for night in ("2013-02-14", "2013-02-21"):
+        done = unbroken.run("run", "--as-of", night)
+        assert done.returncode == 0, done.stderr
+        assert report_of(home, night).drop("session").equals(report_of(unbroken, night).drop("session"))
+    for night in ("2013-02-15", "2013-02-19", "2013-02-20"):
+        assert report_of(home, night)["rank"].drop_nulls().len() == 5
+
+
+def decided(home: Home, night: str) -> bool:
+    rows = report_of(home, night)
+    return rows.height == 6 and rows["rank"].drop_nulls().len() == 5
