@@ -6,17 +6,16 @@ What is still to do is `planning.py`'s business. A name that fails is dropped fr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import dagster as dg
-from filelock import FileLock, Timeout
 
 from quant_assets.defs.jobs import job_name
 from quant_assets.defs.partitions import range_tags
 from quant_assets.defs.resources import AS_OF_TAG
-from quant_assets.errors import LakeError, LockHeld
+from quant_assets.lake.night_lock import night_lock
 from quant_assets.logs import log_context, logger
 from quant_assets.planning import PHASES, Phase, Rectangle, missing_cells, plan
 from quant_assets.workspace import Workspace
@@ -56,24 +55,9 @@ class Outcome:
 Progress = Callable[[Phase, Sequence[Rectangle]], None]
 
 
-@contextmanager
-def one_at_a_time(work: Workspace) -> Iterator[None]:
-    """Raises LockHeld when another night is running on the same lake, LakeError when the folder cannot be written."""
-    file = work.lake.root.parent / "night.lock"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file, timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise LockHeld("another run is writing this lake", remedy="wait for it to end, then run again") from None
-    except OSError as error:
-        raise LakeError(
-            f"{file.parent} cannot be written ({error.strerror})", remedy="make the folder writable or set paths.data"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+def one_at_a_time(work: Workspace) -> AbstractContextManager[None]:
+    """The lock of the night's lake; see `lake/night_lock.py`."""
+    return night_lock(work.lake.root)
 
 
 def run_night(
