@@ -9,7 +9,7 @@ DAGSTER_PORT ?= 3000
 MLFLOW_PORT ?= 5000
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test ui lint format bench clean install
+.PHONY: help run test ui backup restore lint format bench clean install
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,6 +40,12 @@ test: $(VENV)/.dev ## Install everything and run the tests
 ui: $(VENV)/.base ## Dagster and MLflow in the browser, on loopback; Ctrl-C stops both
 	@$(BIN)/python -m quant_assets.ui --dagster-port $(DAGSTER_PORT) --mlflow-port $(MLFLOW_PORT)
 
+backup: $(VENV)/.base ## Lake, models, reports and run history as one archive in backups/
+	@$(BIN)/python -m quant_assets.cli.backup save
+
+restore: $(VENV)/.base ## Put FROM=backups/NAME.tar.gz back where nothing is stored
+	@$(BIN)/python -m quant_assets.cli.backup restore "$(FROM)"
+
 lint: $(VENV)/.dev ## Lint, format check, type check
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -54,6 +60,6 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/night.py
 	@$(BIN)/python benchmarks/install.py
 
-clean: ## Remove every store (data, models, reports, logs); the install stays
+clean: ## Remove every store (data, models, reports, logs); the install and backups stay
 	@rm -rf data outputs mlflow/mlflow.db* mlflow/artifacts
 	@echo "Removed data/, outputs/ and the MLflow store."

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from quant_assets.calendars import quarter_window, year_window
 from quant_assets.errors import BadArgument
@@ -97,14 +104,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = TomlConfigSettingsSource(settings_cls, toml_file=find_home() / FILE_NAME)
+        home = init_settings.init_kwargs.get("home") if isinstance(init_settings, InitSettingsSource) else None
+        file = TomlConfigSettingsSource(settings_cls, toml_file=(home or find_home()) / FILE_NAME)
         if "home" in file.toml_data:  # the file's own place is the home
             raise _wrong_key("home", _known_keys(("home",)), name="home")
         return init_settings, env_settings, file
 
     @classmethod
-    def load(cls, **overrides: Any) -> Settings:
-        """Settings of the home that holds the current folder.
+    def load(cls, *, home: Path | None = None, **overrides: Any) -> Settings:
+        """Settings of a home; None: of the one that holds the current folder.
 
         Raises
         ------
@@ -114,14 +122,15 @@ class Settings(BaseSettings):
         for variable in sorted(os.environ):
             if variable.upper().startswith(PREFIX) and _top_level(variable) not in known:
                 raise _wrong_key(variable, known, name=_top_level(variable))
+        home = home or find_home()
         try:
-            return cls(home=find_home(), **overrides)
+            return cls(home=home, **overrides)
         except ValidationError as error:
             raise _explain(error) from None
         except SettingsError as error:  # a variable that names a section does not hold JSON
             raise BadArgument(str(error), remedy=f"set its keys one by one, as {PREFIX}SECTION__KEY") from None
         except ValueError as error:  # the TOML itself does not parse
-            raise BadArgument(f"{find_home() / FILE_NAME} cannot be read: {error}", remedy="correct the file") from None
+            raise BadArgument(f"{home / FILE_NAME} cannot be read: {error}", remedy="correct the file") from None
 
     def path(self, folder: Path) -> Path:
         """The folder, or file, as seen from the home."""

@@ -16,6 +16,7 @@ from quant_assets.backfill import Backfill, named_tables
 from quant_assets.calendars import Window
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import End, Json, ProfileName, Start, Tickers, chosen, sessions_between, settings_for
+from quant_assets.lake.night_lock import night_lock
 from quant_assets.logs import log_to
 from quant_assets.planning import Phase, Rectangle
 from quant_assets.reporting import wording
@@ -64,9 +65,9 @@ def backfill(
             return
         from quant_assets.definitions import build_defs
         from quant_assets.defs.backfill import run_backfill
-        from quant_assets.defs.nightly import one_at_a_time, take_over
+        from quant_assets.defs.nightly import take_over
 
-        with one_at_a_time(work):
+        with night_lock(work.lake.root):
             log_to(settings.path(settings.paths.logs))
             work.lake.check()
             work.lake.sweep()

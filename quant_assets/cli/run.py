@@ -13,6 +13,7 @@ from rich.table import Table
 from quant_assets.calendars import day_window
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
+from quant_assets.lake.night_lock import night_lock
 from quant_assets.logs import log_to
 from quant_assets.reporting import wording
 from quant_assets.settings import FILE_NAME
@@ -49,10 +50,10 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
     # Dagster, MLflow and the model libraries take seconds to import: after the arguments have proved sensible
     from quant_assets.definitions import build_defs
     from quant_assets.defs.instance import open_instance
-    from quant_assets.defs.nightly import one_at_a_time, run_night, take_over
+    from quant_assets.defs.nightly import run_night, take_over
     from quant_assets.steps.reports import report_files
 
-    with one_at_a_time(work):
+    with night_lock(work.lake.root):
         _announce(work)
         log_to(settings.path(settings.paths.logs))
         work.lake.check()

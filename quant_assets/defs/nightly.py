@@ -5,19 +5,16 @@ What comes next is `planning.py`'s business. A name that fails falls out of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-from filelock import FileLock, Timeout
 
 from quant_assets.defs.chain import TERMINAL, bury, chain_tags, open_chain
 from quant_assets.defs.phase_run import PhaseRun, execute
-from quant_assets.errors import LakeError, LockHeld
+from quant_assets.errors import LockHeld
 from quant_assets.lake.coverage import ALL
 from quant_assets.planning import PHASES, Step, losses, next_step, reasons
-from quant_assets.settings import Settings
 from quant_assets.steps.reports import report_files
 from quant_assets.workspace import Workspace
 
@@ -35,22 +32,6 @@ class Outcome:
         return "failed" if self.stopped else "partial" if self.failed else "done"
 
 
-def _lock(settings: Settings) -> FileLock:
-    return FileLock(settings.lake_root.parent / "night.lock", timeout=0)
-
-
-def lake_is_busy(settings: Settings) -> bool:
-    """Whether a terminal's run holds the lake."""
-    lock = _lock(settings)
-    if not lock.lock_file or not settings.lake_root.parent.is_dir():
-        return False
-    try:
-        with lock:
-            return False
-    except Timeout:
-        return True
-
-
 def take_over(instance: dg.DagsterInstance) -> None:
     """Ends what a killed run left open; call it under the lock.
 
@@ -63,26 +44,6 @@ def take_over(instance: dg.DagsterInstance) -> None:
         raise LockHeld(
             f"the scheduled night of {link.night} is at its phase {link.phase}", remedy="wait for it to end, or cancel it in the UI"
         )
-
-
-@contextmanager
-def one_at_a_time(work: Workspace) -> Iterator[None]:
-    """Raises LockHeld when another terminal runs on the same lake, LakeError when the folder cannot be written."""
-    file = work.lake.root.parent / "night.lock"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock(work.settings)
-        lock.acquire()
-    except Timeout:
-        raise LockHeld("another run is writing this lake", remedy="wait for it to end, then run again") from None
-    except OSError as error:
-        raise LakeError(
-            f"{file.parent} cannot be written ({error.strerror})", remedy="make the folder writable or set paths.data"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def run_night(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 
 import dagster as dg
+import polars as pl
 
-from quant_assets.calendars import TIMEZONE, is_session, last_closed_session, session_close, session_offset
+from quant_assets.calendars import TIMEZONE, Window, is_session, last_closed_session, session_close, session_offset
 from quant_assets.defs.chain import attempts, bury, open_chain, requests
 from quant_assets.defs.jobs import job_name
-from quant_assets.defs.nightly import lake_is_busy
+from quant_assets.lake import night_lock
 from quant_assets.planning import PHASES, REPORT, Rectangle, Step, losses, missing_cells, next_step, windows_of
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace, last_known_session
@@ -42,11 +43,10 @@ def tonight(settings: Settings, instance: dg.DagsterInstance, now: dt.datetime) 
     bury(instance, at_terminal=False)
     if (link := open_chain(instance)) is not None:
         return dg.SkipReason(f"the night of {link.night} is at its phase {link.phase}: one night at a time")
-    if lake_is_busy(settings):
+    if night_lock.is_held(settings.lake_root):
         return dg.SkipReason("a run started in a terminal is writing this lake: one night at a time")
     last = last_known_session(settings, now - AFTER_CLOSE)
-    first = max(session_offset(last, 1 - CATCH_UP_SESSIONS), settings.grids.first_decision)
-    night = first
+    night = _first_to_look_at(settings, last)
     given_up = []
     while night <= last:
         work = Workspace.open(settings, as_of=night)
@@ -57,6 +57,14 @@ def tonight(settings: Settings, instance: dg.DagsterInstance, now: dt.datetime) 
             given_up.append(night)
         night = session_offset(night, 1)
     return dg.SkipReason(_nothing_to_do(now, last, given_up))
+
+
+def _first_to_look_at(settings: Settings, last: dt.date) -> dt.date:
+    """Missed sessions are those since the first decision there is; before it nobody asked for any."""
+    work = Workspace.open(settings, as_of=last)
+    span = Window(session_offset(last, 1 - CATCH_UP_SESSIONS), work.after_as_of)
+    first: dt.date | None = work.lake.scan("daily_report", window=span).select(pl.col("session").min()).collect().item()
+    return first or last
 
 
 def _undecided(work: Workspace) -> bool:

@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     (home.folder / "faults").mkdir()
     done = home.run("run", "--as-of", "2013-02-13")
     assert done.returncode == 0, done.stderr
-    yield home
+    return home
 
 
 def runs_of(home: Home, night: str) -> list[dg.DagsterRun]:

@@ -218,7 +218,13 @@ def _equity(tradable: list[str], closes: dict[str, pl.DataFrame]) -> pl.DataFram
 
 def _account(wealth: pl.DataFrame, strategy: str, account: str, ticker: str, *, position: float) -> pl.DataFrame:
     """An account that always ends with `position` of its equity in shares."""
-    columns = {"strategy": pl.lit(strategy), "account": pl.lit(account), "ticker": pl.lit(ticker), "rule": pl.lit(strategy), "scores": pl.lit("scores")}
+    columns = {
+        "strategy": pl.lit(strategy),
+        "account": pl.lit(account),
+        "ticker": pl.lit(ticker),
+        "rule": pl.lit(strategy),
+        "scores": pl.lit("scores"),
+    }
     held = pl.col("equity") * position
     filled = wealth.with_columns(
         **columns, position=held, cash=pl.col("equity") - held, exits=pl.col("entries"), costs=pl.col("entries") * 3.0
