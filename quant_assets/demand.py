@@ -20,7 +20,7 @@ from quant_assets.calendars import Window, day_window, session_table, sessions
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
-from quant_assets.models.pooled import MEMBERS, MODEL_NAME
+from quant_assets.models.terms import MEMBERS, MODEL_NAME
 from quant_assets.sources import sources
 from quant_assets.workspace import Workspace
 

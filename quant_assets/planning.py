@@ -157,10 +157,11 @@ def rectangles(cells: Set[Cell], order: Sequence[str], windows: Sequence[str], *
     Parameters
     ----------
     order, windows : tickers and date keys in the order of the grid.
-    free : cells without anything to do (before a listing), which a stretch may take along to equal its neighbours'.
+    free : cells that hold nothing (before a listing, names that are not traded): a rectangle may take them along to stay one.
     """
     first = min((window for _, window in cells), default="")
     open_stretches: dict[tuple[str, ...], list[str]] = {}
+    between: list[str] = []
     done: list[Rectangle] = []
     for ticker in order:
         wanted = [window for window in windows if (ticker, window) in cells]
@@ -169,10 +170,16 @@ def rectangles(cells: Set[Cell], order: Sequence[str], windows: Sequence[str], *
             if all((ticker, window) in free for window in leading):
                 wanted = leading + wanted
         mine = _stretches(wanted, windows)
+        bridged = not mine and all((ticker, window) in free for stretch in open_stretches for window in stretch)
+        if bridged:
+            between.append(ticker)
+            continue
         for stretch in [stretch for stretch in open_stretches if stretch not in mine]:
             done.append(Rectangle(tuple(open_stretches.pop(stretch)), stretch))
         for stretch in mine:
-            open_stretches.setdefault(stretch, []).append(ticker)
+            joined = [*between, ticker] if stretch in open_stretches else [ticker]
+            open_stretches.setdefault(stretch, []).extend(joined)
+        between = []
     done += [Rectangle(tuple(tickers), stretch) for stretch, tickers in open_stretches.items()]
     return sorted(done, key=lambda rectangle: (rectangle.windows, rectangle.tickers))
 
@@ -186,7 +193,8 @@ def runs_of(phase: Phase, work: Workspace, wanted: Set[Cell], *, since: dt.date 
     """The runs that fill these cells, in order."""
     windows = windows_of(phase, work, since=since)
     if phase.by_ticker:
-        free = {(known.ticker, key) for known in work.universe.listings for key, window in windows.items() if window.end <= known.listed}
+        grid = {(ticker, window) for ticker in work.universe.tickers for window in windows}
+        free = grid - all_cells(phase, work, tickers=work.universe.tickers, since=since)
         return rectangles(wanted, work.universe.tickers, list(windows), free=free)
     return [Rectangle((), rectangle.windows) for rectangle in rectangles(wanted, [coverage.ALL], list(windows))]
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
-from matplotlib.figure import Figure
-from PIL import Image
 
 from quant_assets.calendars import Window
 from quant_assets.quality.findings import Findings
 from quant_assets.schemas import TABLES, Table
 from quant_assets.steps.result import StepResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
 PREVIEW_ROWS = 12
@@ -150,6 +151,8 @@ def _metadata(value: Any) -> Any:
 
 def _inline(figure: Figure) -> str:
     """The figure as markdown. Every partition's event carries it, so a palette keeps it to a few kilobytes."""
+    from PIL import Image
+
     drawn, packed = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110, bbox_inches="tight")
     Image.open(drawn).convert("RGB").quantize(PICTURE_COLOURS).save(packed, format="png", optimize=True)

@@ -200,18 +200,18 @@ def fail(
     before = lake.scan("coverage", keys=keys, window=cover, scope={"table": table}).collect()
     spoken = before.filter(pl.col("run_id") == run_id, pl.col("reason").is_not_null()).select("window", key="ticker")
     failed = lacking.join(spoken, on=["key", "window"], how="anti").join(counts, on=["key", "window"])
-    rows = failed.select(
+    known = before.select("window", "logged", "quarantined", "version", key="ticker")
+    rows = failed.join(known, on=["key", "window"], how="left").select(
         pl.lit(table).alias("table"),
         pl.col("key").alias("ticker"),
         "window",
         pl.col("window").replace_strict(starts, return_dtype=pl.Date).alias("window_start"),
         pl.col("expected").cast(pl.Int64),
         (pl.col("expected").cast(pl.Int64) - pl.col("lacking").cast(pl.Int64)).alias("present"),
-        pl.lit(0, dtype=pl.Int64).alias("logged"),
-        pl.lit(0, dtype=pl.Int64).alias("quarantined"),
+        pl.col("logged", "quarantined").fill_null(0),
         pl.lit("failed").alias("status"),
         pl.lit(reason).alias("reason"),
-        pl.lit(None, dtype=pl.String).alias("version"),
+        "version",
         pl.lit(run_id).alias("run_id"),
     )
     kept = before.join(rows, on=["table", "ticker", "window"], how="anti")

@@ -21,14 +21,11 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from quant_assets.errors import ModelError
 from quant_assets.features.catalog import MODEL_FEATURES, feature_set_hash
+from quant_assets.models.terms import MEMBERS, MIN_HISTORY_SESSIONS
 from quant_assets.validation.purged import learnable, recent_slice
 
-MODEL_NAME = "signal-xgboost"
-HORIZON_SESSIONS = 3
-MIN_HISTORY_SESSIONS = 252
 VALIDATION_SESSIONS = 252
 MIN_TRAINING_SESSIONS = 2 * VALIDATION_SESSIONS
-MEMBERS = 100
 MEMBER_BLOCK_SESSIONS = 21
 MAX_ROUNDS = 300
 PATIENCE_ROUNDS = 25

@@ -24,7 +24,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from quant_assets.errors import ModelError
-from quant_assets.models.pooled import MODEL_NAME, PARAMETERS, TrainedModel, importances
+from quant_assets.models.pooled import PARAMETERS, TrainedModel, importances
+from quant_assets.models.terms import MODEL_NAME
 
 EXPERIMENT = "pooled_model"
 BOOSTER = "booster.ubj"

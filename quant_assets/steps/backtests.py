@@ -12,7 +12,7 @@ from quant_assets.backtest.run import BacktestTables, backtest_portfolio, backte
 from quant_assets.calendars import Window
 from quant_assets.demand import competing_tickers, score_versions, tradable_tickers
 from quant_assets.lake import coverage
-from quant_assets.models.pooled import MODEL_NAME
+from quant_assets.models.terms import MODEL_NAME
 from quant_assets.schemas import TABLES
 from quant_assets.steps.guard import ready
 from quant_assets.steps.result import StepResult

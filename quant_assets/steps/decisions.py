@@ -14,7 +14,8 @@ from quant_assets.errors import BadArgument
 from quant_assets.features.catalog import MODEL_FEATURES
 from quant_assets.lake import coverage
 from quant_assets.lake.coverage import ALL
-from quant_assets.models.pooled import MIN_HISTORY_SESSIONS, MODEL_NAME, content_hash, score_interval
+from quant_assets.models.pooled import content_hash, score_interval
+from quant_assets.models.terms import MIN_HISTORY_SESSIONS, MODEL_NAME
 from quant_assets.planning import PHASES, losses, reasons
 from quant_assets.schemas import TABLES
 from quant_assets.steps.guard import ready

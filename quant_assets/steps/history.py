@@ -14,7 +14,7 @@ from quant_assets.features.catalog import ALL_FEATURES, CATALOG, MODEL_FEATURES,
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
-from quant_assets.models.pooled import HORIZON_SESSIONS
+from quant_assets.models.terms import HORIZON_SESSIONS
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
 from quant_assets.schemas import TABLES

@@ -12,8 +12,9 @@ from quant_assets.calendars import Window
 from quant_assets.errors import LookbackIncomplete, ModelError
 from quant_assets.features.catalog import MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
-from quant_assets.models.pooled import MODEL_NAME, TrainedModel, importances, predict, train, training_rows, with_history
+from quant_assets.models.pooled import TrainedModel, importances, predict, train, training_rows, with_history
 from quant_assets.models.registry import ModelRegistry
+from quant_assets.models.terms import MODEL_NAME
 from quant_assets.schemas import TABLES
 from quant_assets.steps.guard import ready
 from quant_assets.steps.result import StepResult

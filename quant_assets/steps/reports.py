@@ -12,7 +12,8 @@ from quant_assets.calendars import Window, day_window, session_offset
 from quant_assets.errors import BadArgument
 from quant_assets.features.overlays import overlays
 from quant_assets.lake import Lake
-from quant_assets.models.pooled import MODEL_NAME, importances
+from quant_assets.models.pooled import importances
+from quant_assets.models.terms import MODEL_NAME
 from quant_assets.reporting.csv_table import write_csv
 from quant_assets.reporting.html_page import write_html
 from quant_assets.reporting.inputs import ModelCard, PerformanceRow, ReportInputs

@@ -12,8 +12,9 @@ import pytest
 
 from quant_assets.errors import ModelError
 from quant_assets.models import pooled, registry
-from quant_assets.models.pooled import MODEL_NAME, TrainedModel, predict, train
+from quant_assets.models.pooled import TrainedModel, predict, train
 from quant_assets.models.registry import EXPERIMENT, ModelRegistry
+from quant_assets.models.terms import MODEL_NAME
 from quant_assets_tests.small import FEATURES, labelled
 
 CUTOFF = dt.date(2010, 10, 1)

@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 from polars.testing import assert_frame_equal
 
-from quant_assets.models.pooled import MODEL_NAME
+from quant_assets.models.terms import MODEL_NAME
 from quant_assets_tests.night.homes import Home, new_home
 from quant_assets_tests.night.test_restoring import ALL_TABLES, assert_same_rows
 

@@ -6,7 +6,6 @@ from quant_assets.defs.materialise import Events, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, SINGLE_RUN, Grids, asked, in_time, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import step_asset
-from quant_assets.steps import decisions, reports
 
 
 def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -24,6 +23,8 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     )
     def signal(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """The decision at one close: score, interval, band, and the versions of the model and features it was read from."""
+        from quant_assets.steps import decisions
+
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
         result = decisions.decide(work, tickers, windows, run_id=context.run_id)
@@ -39,6 +40,8 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     )
     def trade_synthesis(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """The verdict on a signal in words, by fixed rules: every figure in the text stands in the tables."""
+        from quant_assets.steps import decisions
+
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
         result = decisions.synthesise(work, tickers, windows, run_id=context.run_id)
@@ -58,6 +61,8 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     )
     def daily_report(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """All names of the session ranked by score, with the model's out-of-sample record, as a table, a CSV file and a page."""
+        from quant_assets.steps import decisions, reports
+
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
         result = decisions.rank_session(work, windows)

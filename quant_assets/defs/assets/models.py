@@ -1,15 +1,16 @@
-"""Assets that learn and are judged: the pooled model, its out-of-sample scores, the accounts that trade them."""
+"""Assets that learn and are judged: the pooled model, its out-of-sample scores, the accounts that trade them.
+
+Steps are imported where they run: the model libraries take seconds, and neither a schedule nor another step should wait for them.
+"""
 
 import dataclasses
 
 import dagster as dg
 
-from quant_assets.defs import pictures
 from quant_assets.defs.materialise import Events, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import step_asset
-from quant_assets.steps import backtests, models
 
 
 def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -23,6 +24,9 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     )
     def pooled_model(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Gradient-boosted trees over all names, trained at each quarter's first day on labels that had ended before it."""
+        from quant_assets.defs import pictures
+        from quant_assets.steps import models
+
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
         result = models.train_pooled_models(work, windows)
@@ -45,6 +49,9 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     )
     def oos_predictions(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Scores of each quarter by the model that was trained before it: the honest record that backtests and reports read."""
+        from quant_assets.defs import pictures
+        from quant_assets.steps import models
+
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
         result = models.score_quarters(work, tickers, windows, run_id=context.run_id)
@@ -64,6 +71,9 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     )
     def backtest(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """$10,000 for each name, traded on its out-of-sample scores by the user's rule, beside buy-and-hold. Costs included."""
+        from quant_assets.defs import pictures
+        from quant_assets.steps import backtests
+
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
         result = backtests.backtest_names(work, tickers, windows, run_id=context.run_id)
@@ -80,6 +90,9 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     )
     def portfolio_backtest(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """One $10,000 over all names by the user's rule, a fixed untuned rule (each session's top fifth) and buy-and-hold."""
+        from quant_assets.defs import pictures
+        from quant_assets.steps import backtests
+
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
         result = backtests.backtest_together(work, windows)

@@ -1,0 +1,70 @@
+"""`quant-assets data`: what is stored, what is missing and why."""
+
+from __future__ import annotations
+
+import polars as pl
+import typer
+from rich.table import Table
+
+from quant_assets.cli.app import app, print_json, screen
+from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
+from quant_assets.reporting import wording
+from quant_assets.workspace import Workspace
+
+group = typer.Typer(help="What is stored, what is missing and why.", no_args_is_help=True)
+app.add_typer(group, name="data")
+SHOWN, LISTED_NAMES = 20, 5
+
+
+@group.callback()
+def _data() -> None:
+    """What is stored, what is missing and why."""
+
+
+@group.command()
+def coverage(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None, as_json: Json = False) -> None:
+    """Every partition against the calendar: complete, or what is missing of it and why."""
+    from quant_assets.inventory import inventory
+
+    work = Workspace.open(settings_for(profile), as_of=date_from(as_of, "--as-of"))
+    cells = inventory(work, chosen(work.universe, tickers))
+    if as_json:
+        print_json({"items": cells.to_dicts()})
+        return
+    screen.print(f"Up to {work.as_of}, profile {work.settings.profile}")
+    screen.print(_by_table(cells))
+    screen.print()
+    gaps = _gaps(cells)
+    for table, names, span, missing, status, reason in gaps.head(SHOWN).iter_rows():
+        who = ", ".join(names) if len(names) <= LISTED_NAMES else wording.count(len(names), "name")
+        why = f": {reason}" if reason else ""
+        screen.print(f"{table} {span}, {who}: {status}, {wording.count(missing, 'session')}{why}", soft_wrap=True, markup=False)
+    if gaps.height > SHOWN:
+        screen.print(f"and {gaps.height - SHOWN} more; --json lists every partition")
+    screen.print("`quant-assets backfill --only-missing` completes them." if gaps.height else "Nothing is missing.")
+
+
+def _by_table(cells: pl.DataFrame) -> Table:
+    totals = cells.group_by("table", maintain_order=True).agg(
+        whole=(pl.col("status") == "complete").sum(), n=pl.len(), present=pl.col("present").sum(), expected=pl.col("expected").sum()
+    )
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    shown.add_column("Table")
+    for title in ("Partitions complete", "Sessions there"):
+        shown.add_column(title, justify="right")
+    for table, whole, n, present, expected in totals.iter_rows():
+        shown.add_row(table, f"{whole:,} of {n:,}", f"{present:,} of {expected:,}")
+    return shown
+
+
+def _gaps(cells: pl.DataFrame) -> pl.DataFrame:
+    """table, names, windows, missing sessions, status, reason: incomplete partitions, those of one reason as one line."""
+    span = pl.when(pl.col("first") == pl.col("last")).then("first").otherwise(pl.format("{}..{}", "first", "last"))
+    return (
+        cells.filter(pl.col("status") != "complete")
+        .group_by("table", "ticker", "status", "reason", maintain_order=True)
+        .agg(first=pl.col("window").min(), last=pl.col("window").max(), missing=(pl.col("expected") - pl.col("present")).sum())
+        .group_by("table", span.alias("span"), "status", "reason", maintain_order=True)
+        .agg(names=pl.col("ticker"), missing=pl.col("missing").sum())
+        .select("table", "names", "span", "missing", "status", "reason")
+    )

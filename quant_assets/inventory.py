@@ -1,0 +1,60 @@
+"""Each partition as it is now: how much of it is there, what is missing, and why. What a table must hold is `demand.py`'s business."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from quant_assets.calendars import Window
+from quant_assets.demand import GRIDS, demand, windows_of
+from quant_assets.lake import coverage
+from quant_assets.workspace import Workspace
+
+TABLES = tuple(GRIDS)
+
+
+def inventory(work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
+    """table, ticker (ALL or a series where there is none), window, expected and present (sessions), status, reason, run_id of every
+    partition up to the night; of decisions those of the night.
+
+    `status` is complete, partial or missing as the lake is now; withheld or failed when the last run said why.
+    """
+    return pl.concat([_of(table, work, tickers) for table in TABLES])
+
+
+def _of(table: str, work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
+    found, windows = demand(table, work, tickers), windows_of(table, work)
+    counts = coverage.by_cell(found.expected, windows).select("key", "window", expected="n")
+    lacking = coverage.by_cell(found.holes, windows).select("key", "window", lacking="n")
+    span = Window(min(window.start for window in windows.values()), work.after_as_of)
+    told = work.lake.scan("coverage", window=span, scope={"table": table}).select(
+        "window", "reason", "run_id", key="ticker", said=pl.col("status")
+    )
+    present = (pl.col("expected") - pl.col("lacking").fill_null(0)).cast(pl.Int64)
+    incomplete = pl.col("lacking").is_not_null()
+    status = (
+        pl.when(~incomplete)
+        .then(pl.lit("complete"))
+        .when(pl.col("reason").is_not_null())
+        .then("said")
+        .when(pl.col("present") == 0)
+        .then(pl.lit("missing"))
+        .otherwise(pl.lit("partial"))
+    )
+    return (
+        counts.join(lacking, on=["key", "window"], how="left")
+        .join(told.collect(), on=["key", "window"], how="left")
+        .with_columns(present=present)
+        .select(
+            pl.lit(table).alias("table"),
+            pl.col("key").alias("ticker"),
+            "window",
+            pl.col("expected").cast(pl.Int64),
+            "present",
+            status.alias("status"),
+            pl.when(incomplete).then("reason").alias("reason"),
+            "run_id",
+        )
+        .sort("ticker", "window")
+    )
