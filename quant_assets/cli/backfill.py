@@ -148,7 +148,8 @@ def _plan(instance: Any, work: Workspace, asked: Backfill) -> list[Line]:
         cells = sum(len(run.windows) * max(len(run.tickers), 1) for run in runs)
         each = seconds_a_cell(instance, work, phase)
         names = len({ticker for run in runs for ticker in run.tickers})
-        lines.append(Line(phase.name, f"{windows[0]}..{windows[-1]}", names, len(runs), cells, None if each is None else each * cells))
+        span = windows[0] if len(windows) == 1 else f"{windows[0]}..{windows[-1]}"
+        lines.append(Line(phase.name, span, names, len(runs), cells, None if each is None else each * cells))
     return lines
 
 
