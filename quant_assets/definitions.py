@@ -7,6 +7,7 @@ import dagster as dg
 from quant_assets.defs.assets.decisions import decision_assets
 from quant_assets.defs.assets.history import history_assets
 from quant_assets.defs.assets.models import model_assets
+from quant_assets.defs.assets.warehouse import warehouse_assets
 from quant_assets.defs.jobs import phase_jobs
 from quant_assets.defs.partitions import grids
 from quant_assets.defs.resources import Night
@@ -19,7 +20,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     settings = settings or Settings.load()
     layout = grids(Workspace.open(settings))
     return dg.Definitions(
-        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout)],
+        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout), *warehouse_assets(layout)],
         jobs=phase_jobs(),
         resources={"night": Night(settings)},
         executor=dg.in_process_executor,

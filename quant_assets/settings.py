@@ -131,6 +131,10 @@ class Settings(BaseSettings):
         return self.path(self.paths.data) / "lake"
 
     @property
+    def warehouse_file(self) -> Path:
+        return self.path(self.paths.data) / "warehouse.duckdb"
+
+    @property
     def dagster_storage(self) -> Path:
         return self.path(self.paths.data) / "dagster"
 
