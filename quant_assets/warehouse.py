@@ -125,6 +125,12 @@ class Building:
             "end": self.window.end.isoformat(),
         }
 
+    def rows(self, query: str, *, limit: int) -> pl.DataFrame:
+        """The first rows of a query on the database as it is now."""
+        with duckdb.connect(self.database, read_only=True) as connection:
+            found: pl.DataFrame = connection.sql(query).limit(limit).pl()
+            return found
+
     def swap(self) -> dict[str, int]:
         """Puts the built database in the place of the old one, at once and durably; returns the rows of each of its tables.
 
@@ -148,9 +154,13 @@ class Building:
         connection.register("signed", signed)
         connection.execute(f"CREATE OR REPLACE TABLE {BUILT_FROM} AS FROM signed")
         connection.unregister("signed")
-        connection.execute(f"COMMENT ON TABLE {BUILT_FROM} IS 'What the warehouse was built from; a night builds it again when that differs.'")
-        connection.execute(f"COMMENT ON COLUMN {BUILT_FROM}.input IS 'a year file of the lake, or a property of the whole'")
-        connection.execute(f"COMMENT ON COLUMN {BUILT_FROM}.version IS 'size [bytes] and modification time [ns] of a file; else its value'")
+        meanings = {
+            f"TABLE {BUILT_FROM}": "What the warehouse was built from; it is out of date when that differs.",
+            f"COLUMN {BUILT_FROM}.input": "a year file of the lake, or what every row depends on",
+            f"COLUMN {BUILT_FROM}.version": "size [bytes] and modification time [ns] of a file; otherwise the value itself",
+        }
+        for what, meaning in meanings.items():
+            connection.execute(f"COMMENT ON {what} IS '{meaning}'")
 
 
 @contextmanager
@@ -168,15 +178,20 @@ def building(work: Workspace, windows: Sequence[Window]) -> Iterator[Building]:
     target = work.settings.warehouse_file
     with _one_builder(target):
         with _disk_errors(target.parent):
-            for leftover in target.parent.glob(f"{target.stem}.*.building"):
-                shutil.rmtree(leftover)
+            _sweep(target)
             folder = Path(tempfile.mkdtemp(prefix=f"{target.stem}.", suffix=".building", dir=target.parent))
         try:
             with _disk_errors(target.parent):
                 made = _begin(work, windows, folder)
             yield made
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _sweep(target)
+
+
+def _sweep(target: Path) -> None:
+    """Removes what builds left behind: at both ends of one, because a dbt that outlived its killed parent writes on for some seconds."""
+    for leftover in target.parent.glob(f"{target.stem}.*.building"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _begin(work: Workspace, windows: Sequence[Window], folder: Path) -> Building:

@@ -22,6 +22,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from filelock import FileLock
 from packaging.version import Version
 
+from quant_assets.defs.materialise import OFFENDING_ROWS, preview
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, in_time
 from quant_assets.errors import QuantAssetsError
 from quant_assets.warehouse import PROJECT, Building, project_fingerprint
@@ -131,7 +132,7 @@ class DbtRun:
 
 
 def dbt_build(context: dg.AssetExecutionContext, made: Building, *, manifest: Path, translator: DagsterDbtTranslator) -> DbtRun:
-    """Builds the whole project into `made.database`, models and tests; what dbt prints stays in its log.
+    """Builds the whole project into `made.database`, models and tests; what dbt prints is not shown.
 
     Raises
     ------
@@ -157,17 +158,33 @@ def dbt_build(context: dg.AssetExecutionContext, made: Building, *, manifest: Pa
         events = list(invocation.stream())
     if not (target / "run_results.json").is_file():
         raise QuantAssetsError(f"dbt build ended before any model: {printed.getvalue().strip()[-2000:]}", remedy="correct what it names")
+    results = {one["unique_id"]: one for one in invocation.get_artifact("run_results.json")["results"]}
     outputs = [event for event in events if isinstance(event, dg.Output) and event.output_name in context.selected_output_names]
-    checks = [event for event in events if isinstance(event, dg.AssetCheckResult)]
-    return DbtRun(outputs, checks, _failures(invocation.get_artifact("run_results.json")))
+    checks = [_with_rows(event, results, made) for event in events if isinstance(event, dg.AssetCheckResult)]
+    failed = [one for one in results.values() if one["status"] in ("error", "fail", "runtime error")]
+    return DbtRun(outputs, checks, {_name(one): " ".join(str(one["message"]).split()) for one in failed})
 
 
-def _failures(results: Mapping[str, Any]) -> dict[str, str]:
-    failed = [one for one in results["results"] if one["status"] in ("error", "fail", "runtime error")]
-    return {one["unique_id"].split(".")[2]: " ".join(str(one["message"]).split()) for one in failed}
+def _with_rows(check: dg.AssetCheckResult, results: Mapping[str, Any], made: Building) -> dg.AssetCheckResult:
+    """The check with the rows it found, if it found any."""
+    result = results[str(check.metadata["unique_id"].value)]
+    if not result["failures"]:
+        return check
+    rows = made.rows(result["compiled_code"], limit=OFFENDING_ROWS)
+    return check._replace(metadata={**check.metadata, "rows": dg.MetadataValue.md(preview(rows, limit=OFFENDING_ROWS))})
+
+
+def _name(result: Mapping[str, Any]) -> str:
+    return str(result["unique_id"]).split(".")[2]
 
 
 def _environment(target: Path) -> dict[str, str]:
-    quiet = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1", "DBT_USE_COLORS": "false"}
-    folders = {"DBT_PROJECT_DIR": str(PROJECT), "DBT_PROFILES_DIR": str(PROJECT), "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
-    return {**os.environ, **quiet, **folders}
+    return {
+        **os.environ,
+        "DBT_PROJECT_DIR": str(PROJECT),
+        "DBT_PROFILES_DIR": str(PROJECT),
+        "DBT_TARGET_PATH": str(target),
+        "DBT_LOG_PATH": str(target),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }

@@ -1,6 +1,7 @@
 """The warehouse: every model of `dbt_features` as an asset, its tests as checks, built in one step."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -44,8 +45,9 @@ def warehouse_assets(grids: Grids) -> list[dg.AssetsDefinition]:
             raise dg.Failure(f"the warehouse stays as it was, because {told}", metadata=dict(run.failures), allow_retries=False)
         for output in run.outputs:
             table = str(output.output_name).removeprefix("warehouse__")
-            counted = {"dagster/row_count": rows[table]} if table in rows else {}
-            metadata = {**output.metadata, **counted, "window": str(made.window), "from_scratch": made.from_scratch}
+            metadata: dict[str, Any] = {"window": str(made.window), "from_scratch": made.from_scratch, **output.metadata}
+            if table in rows:
+                metadata["dagster/row_count"] = rows[table]
             yield dg.Output(None, output_name=output.output_name, metadata=metadata)
 
     return [build_warehouse]
