@@ -11,11 +11,18 @@
     {%- endfor -%}
     {%- do tickers.extend(tickers_of(long)) -%}
   {%- endif -%}
+  with rebuilt as (
+    select narrow.*
+    from {{ long }} as narrow
+    join {{ ref('sessions') }} as sessions using (session)
+    where {{ is_rebuilt('sessions.session_number') }}
+  )
+
   select measure, session{% for ticker in tickers %}, "{{ ticker }}"{% endfor %}
   from (
     {%- if tickers %}
     select measure, session, ticker, value
-    from {{ long }} unpivot include nulls (value for measure in ({{ measures | join(', ') }}))
+    from rebuilt unpivot include nulls (value for measure in ({{ measures | join(', ') }}))
   ) pivot (
     any_value(value) for ticker in ({% for ticker in tickers %}'{{ ticker }}'{{ ', ' if not loop.last }}{% endfor %})
     group by measure, session

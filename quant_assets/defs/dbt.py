@@ -83,30 +83,32 @@ def manifest_file() -> Path:
 
     Raises
     ------
-    QuantAssetsError : dbt cannot parse the project.
+    QuantAssetsError : dbt cannot parse the project, or the folder cannot be written.
     """
     key = f"{project_fingerprint()[:16]}-{version('dbt-core')}-{version('dbt-duckdb')}"
     parsed = PROJECT / "target" / f"manifest-{key}.json"
     if parsed.is_file():
         return parsed
-    parsed.parent.mkdir(exist_ok=True)
-    with FileLock(parsed.parent / "manifest.lock"), tempfile.TemporaryDirectory(dir=parsed.parent) as folder:
-        if parsed.is_file():  # by another process, meanwhile
-            return parsed
-        done = subprocess.run(
-            [dbt_executable(), "--no-use-colors", "parse", "--no-partial-parse"],
-            cwd=PROJECT,
-            env=_environment(Path(folder)),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise QuantAssetsError(f"dbt cannot parse {PROJECT}: {done.stdout.strip()[-2000:]}", remedy="correct the project")
-        for old in parsed.parent.glob("manifest-*.json"):
-            old.unlink()
-        (Path(folder) / "manifest.json").replace(parsed)
+    try:
+        parsed.parent.mkdir(exist_ok=True)
+        with FileLock(parsed.parent / "manifest.lock"), tempfile.TemporaryDirectory(dir=parsed.parent) as folder:
+            if not parsed.is_file():  # another process may have been faster
+                _parse(Path(folder))
+                for old in parsed.parent.glob("manifest-*.json"):
+                    old.unlink()
+                (Path(folder) / "manifest.json").replace(parsed)
+    except OSError as failure:
+        raise QuantAssetsError(
+            f"{parsed.parent} cannot be written ({failure.strerror})", remedy="make it writable, then try again"
+        ) from failure
     return parsed
+
+
+def _parse(folder: Path) -> None:
+    command = [dbt_executable(), "--no-use-colors", "parse", "--no-partial-parse"]
+    done = subprocess.run(command, cwd=PROJECT, env=_environment(folder), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise QuantAssetsError(f"dbt cannot parse {PROJECT}: {done.stdout.strip()[-2000:]}", remedy="correct the project")
 
 
 def dbt_executable() -> str:
@@ -131,7 +133,9 @@ class DbtRun:
     failures: Mapping[str, str]
 
 
-def dbt_build(context: dg.AssetExecutionContext, made: Building, *, manifest: Path, translator: DagsterDbtTranslator) -> DbtRun:
+def dbt_build(
+    context: dg.AssetExecutionContext, made: Building, *, manifest: Mapping[str, Any], translator: DagsterDbtTranslator
+) -> DbtRun:
     """Builds the whole project into `made.database`, models and tests; what dbt prints is not shown.
 
     Raises
@@ -144,7 +148,7 @@ def dbt_build(context: dg.AssetExecutionContext, made: Building, *, manifest: Pa
     invocation = DbtCliInvocation.run(
         args=[dbt_executable(), "build", "--no-partial-parse", "--vars", json.dumps(made.variables)],
         env={**_environment(target), "QUANT_ASSETS_WAREHOUSE": str(made.database), "DBT_LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"},
-        manifest=json.loads(manifest.read_bytes()),
+        manifest=manifest,
         dagster_dbt_translator=translator,
         project_dir=PROJECT,
         target_path=target,

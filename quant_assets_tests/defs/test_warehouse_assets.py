@@ -35,7 +35,7 @@ def step(tmp_path_factory: pytest.TempPathFactory) -> dg.AssetsDefinition:
         ("sessions", set()),
         ("index_asof", {"warehouse/sessions", "warehouse/stg_index_prices"}),
         ("returns", {"warehouse/sessions", "warehouse/stg_prices", "warehouse/index_asof"}),
-        ("liquidity_wide", {"warehouse/liquidity"}),
+        ("liquidity_wide", {"warehouse/liquidity", "warehouse/sessions"}),
     ],
 )
 def test_lineage_is_one_graph(step: dg.AssetsDefinition, model: str, parents: set[str]):

@@ -15,9 +15,8 @@ import dagster as dg
 import polars as pl
 
 from quant_assets.calendars import day_window
-from quant_assets.defs.assets.warehouse import warehouse_assets
-from quant_assets.defs.partitions import grids, range_tags
-from quant_assets.defs.resources import Night
+from quant_assets.definitions import build_defs
+from quant_assets.defs.partitions import range_tags
 from quant_assets.steps import history
 from quant_assets.workspace import Workspace
 from quant_assets_tests.small import store, workspace
@@ -41,13 +40,14 @@ def new_home(folder: Path) -> Workspace:
 
 def build(work: Workspace, years: Sequence[str], *, only: str | None = None) -> Any:
     """The result of a run of the warehouse assets, or one of them, for these years."""
+    definitions = build_defs(work.settings)
     with dg.DagsterInstance.ephemeral() as instance:
         return dg.materialize(
-            warehouse_assets(grids(work)),
+            list(definitions.assets or []),
+            selection=dg.AssetSelection.assets(dg.AssetKey(["warehouse", only])) if only else dg.AssetSelection.groups("warehouse"),
             instance=instance,
-            resources={"night": Night(work.settings)},
+            resources=definitions.resources,
             tags=dict(range_tags((), (years[0], years[-1]))),
-            selection=dg.AssetSelection.assets(dg.AssetKey(["warehouse", only])) if only else None,
             run_config=QUIET,
             raise_on_error=False,
         )

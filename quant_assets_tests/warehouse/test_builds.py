@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from quant_assets.calendars import day_window, session_offset
+from quant_assets.calendars import day_window, session_offset, year_window
 from quant_assets.errors import LakeError
 from quant_assets.warehouse import is_current, open_warehouse, stale_years
 from quant_assets.workspace import Workspace
@@ -135,6 +135,20 @@ def test_rows_that_break_the_declaration_keep_the_old_warehouse(work: Workspace)
     for name, table in marts(work).items():
         assert table.equals(before[name]), name
     file.write_bytes(sound)
+
+
+def test_a_wide_table_follows_the_names_of_the_lake(work: Workspace):
+    newest = year_window(2013)
+    twin = work.lake.scan("prices", keys=["MSFT"], window=newest).collect().with_columns(pl.lit("TWIN").alias("ticker"))
+    work.lake.replace("prices", twin, keys=["TWIN"], window=newest)
+    assert build(work, stale_years(work)).success
+    wide = marts(work)["returns_wide"]
+    listed = wide.filter(pl.col("TWIN").is_not_null(), measure="return_5")
+    assert listed["session"].min() == twin["session"][5]
+    assert listed["TWIN"].equals(listed["MSFT"].alias("TWIN"))
+    work.lake.replace("prices", twin.head(0), keys=["TWIN"], window=newest)
+    assert build(work, stale_years(work)).success
+    assert "TWIN" not in marts(work)["returns_wide"].columns
 
 
 def test_what_makes_a_warehouse_out_of_date(work: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

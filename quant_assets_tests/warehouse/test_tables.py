@@ -12,15 +12,27 @@ from polars.testing import assert_frame_equal
 from quant_assets.adjustments import forward_adjusted
 from quant_assets.calendars import session_table
 from quant_assets.schemas import TABLES
-from quant_assets.warehouse import STAGED
+from quant_assets.warehouse import STAGED, open_warehouse
 from quant_assets.workspace import Workspace
-from quant_assets_tests.warehouse.homes import LATE
+from quant_assets_tests.warehouse.homes import LATE, YEARS, build, new_home
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 RELATIVE = 1e-9
 CANCELLED = 1e-12
 """A return is the difference of two numbers near 1, of which rounding leaves this much."""
 KEY = ["ticker", "session"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    work = new_home(tmp_path_factory.mktemp("warehouse"))
+    assert build(work, YEARS).success
+    return work
+
+
+@pytest.fixture
+def warehouse(built: Workspace) -> duckdb.DuckDBPyConnection:
+    return open_warehouse(built.settings)
 
 
 def close_to(found: pl.DataFrame, expected: pl.DataFrame) -> None:

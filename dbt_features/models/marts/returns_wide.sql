@@ -1,2 +1,2 @@
-{{ config(materialized='table', contract={'enforced': false}, post_hook="{{ comment_tickers(ref('returns')) }}") }}
+{{ config(on_schema_change='sync_all_columns', contract={'enforced': false}, post_hook="{{ comment_tickers(ref('returns')) }}") }}
 {{ wide(ref('returns')) }}

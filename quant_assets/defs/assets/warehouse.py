@@ -1,5 +1,6 @@
 """The warehouse: every model of `dbt_features` as an asset, its tests as checks, built in one step."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ def warehouse_assets(grids: Grids) -> list[dg.AssetsDefinition]:
 
     from quant_assets.defs.dbt import WarehouseTranslator, dbt_build, manifest_file
 
-    manifest, translator = manifest_file(), WarehouseTranslator()
+    manifest, translator = json.loads(manifest_file().read_bytes()), WarehouseTranslator()
 
     @dbt_assets(
         manifest=manifest,
