@@ -28,7 +28,7 @@ from quant_assets.errors import QuantAssetsError
 from quant_assets.warehouse import PROJECT, Building, project_fingerprint
 
 GROUP = "warehouse"
-PREFIX = "warehouse"
+"""The group of the models, and the first part of their asset keys."""
 WRITERS = {
     "model_runs": ("pooled_model",),
     "equity": ("backtest", "portfolio_backtest"),
@@ -52,7 +52,7 @@ class WarehouseTranslator(DagsterDbtTranslator):
         name = dbt_resource_props["name"]
         if dbt_resource_props["resource_type"] == "source":
             return dg.AssetKey(WRITERS.get(name, (name,))[0])
-        return dg.AssetKey([PREFIX, name])
+        return dg.AssetKey([GROUP, name])
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: Any) -> dg.AssetSpec:
         """A table that two assets write depends on both: dbt knows one source, Dagster's translator one key for it."""

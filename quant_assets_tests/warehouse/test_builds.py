@@ -17,8 +17,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from quant_assets.calendars import day_window, session_offset, year_window
-from quant_assets.errors import LakeError
-from quant_assets.warehouse import is_current, open_warehouse, stale_years
+from quant_assets.errors import LakeError, LockHeld
+from quant_assets.warehouse import building, is_current, open_warehouse, stale_years
 from quant_assets.workspace import Workspace
 from quant_assets_tests.conftest import CHECKOUT
 from quant_assets_tests.small import workspace
@@ -137,6 +137,17 @@ def test_rows_that_break_the_declaration_keep_the_old_warehouse(work: Workspace)
     file.write_bytes(sound)
 
 
+def test_a_column_of_another_type_breaks_the_contract(work: Workspace):
+    file = work.lake.root / "index_prices" / "year=2012" / "part.parquet"
+    sound = file.read_bytes()
+    pl.read_parquet(file).with_columns(pl.col("volume").cast(pl.String)).write_parquet(file)
+    result = build(work, ["2012"])
+    assert not result.success
+    assert "stg_index_prices: Compilation Error" in sentence(result)
+    assert "volume" in sentence(result)
+    file.write_bytes(sound)
+
+
 def test_a_wide_table_follows_the_names_of_the_lake(work: Workspace):
     newest = year_window(2013)
     twin = work.lake.scan("prices", keys=["MSFT"], window=newest).collect().with_columns(pl.lit("TWIN").alias("ticker"))
@@ -173,6 +184,17 @@ def test_a_lake_that_was_never_written_builds_empty_tables(tmp_path: Path):
     assert tables["returns_wide"].columns == ["measure", "session"]
     with open_warehouse(work.settings) as connection:
         assert connection.sql("FROM stg_prices").pl().columns[:3] == ["ticker", "session", "open"]
+
+
+def test_one_build_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("quant_assets.warehouse.PATIENCE_SECONDS", 0)
+    work = workspace(tmp_path)
+    with building(work, [year_window(2013)]):
+        [mine] = leftovers(work)
+        with pytest.raises(LockHeld, match="another build of"), building(work, [year_window(2013)]):
+            pass
+        assert mine.is_dir()  # the refused one has not swept it away
+    assert not leftovers(work)
 
 
 def test_a_damaged_file_is_named_and_built_anew(tmp_path: Path):

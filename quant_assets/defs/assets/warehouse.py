@@ -19,7 +19,7 @@ def warehouse_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         return []
     from dagster_dbt import dbt_assets
 
-    from quant_assets.defs.dbt import WarehouseTranslator, dbt_build, manifest_file
+    from quant_assets.defs.dbt import GROUP, WarehouseTranslator, dbt_build, manifest_file
 
     manifest, translator = json.loads(manifest_file().read_bytes()), WarehouseTranslator()
 
@@ -45,7 +45,7 @@ def warehouse_assets(grids: Grids) -> list[dg.AssetsDefinition]:
             told = "; ".join(f"{node}: {message}" for node, message in run.failures.items())
             raise dg.Failure(f"the warehouse stays as it was, because {told}", metadata=dict(run.failures), allow_retries=False)
         for output in run.outputs:
-            table = str(output.output_name).removeprefix("warehouse__")
+            table = str(output.output_name).removeprefix(f"{GROUP}__")
             metadata: dict[str, Any] = {"window": str(made.window), "from_scratch": made.from_scratch, **output.metadata}
             if table in rows:
                 metadata["dagster/row_count"] = rows[table]
