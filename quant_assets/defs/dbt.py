@@ -166,7 +166,7 @@ def dbt_build(
     outputs = [event for event in events if isinstance(event, dg.Output) and event.output_name in context.selected_output_names]
     checks = [_with_rows(event, results, made) for event in events if isinstance(event, dg.AssetCheckResult)]
     failed = [one for one in results.values() if one["status"] in ("error", "fail", "runtime error")]
-    return DbtRun(outputs, checks, {_name(one): " ".join(str(one["message"]).split()) for one in failed})
+    return DbtRun(outputs, checks, {_name(one): _said(one) for one in failed})
 
 
 def _with_rows(check: dg.AssetCheckResult, results: Mapping[str, Any], made: Building) -> dg.AssetCheckResult:
@@ -180,6 +180,11 @@ def _with_rows(check: dg.AssetCheckResult, results: Mapping[str, Any], made: Bui
 
 def _name(result: Mapping[str, Any]) -> str:
     return str(result["unique_id"]).split(".")[2]
+
+
+def _said(result: Mapping[str, Any]) -> str:
+    """dbt's message in one line, without the macros it came through."""
+    return " ".join(str(result["message"]).split()).split(" > in macro ")[0]
 
 
 def _environment(target: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ def warehouse_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         yield from run.checks
         if run.failures:
             told = "; ".join(f"{node}: {message}" for node, message in run.failures.items())
-            raise dg.Failure(f"the warehouse stays as it was, because {told}", metadata=dict(run.failures), allow_retries=False)
+            raise dg.Failure(f"the warehouse stays as it was: {told}", metadata=dict(run.failures), allow_retries=False)
         for output in run.outputs:
             table = str(output.output_name).removeprefix(f"{GROUP}__")
             metadata: dict[str, Any] = {"window": str(made.window), "from_scratch": made.from_scratch, **output.metadata}
