@@ -7,6 +7,7 @@ import dagster as dg
 from quant_assets.defs.assets.decisions import decision_assets
 from quant_assets.defs.assets.history import history_assets
 from quant_assets.defs.assets.models import model_assets
+from quant_assets.defs.assets.warehouse import warehouse_assets
 from quant_assets.defs.jobs import phase_jobs
 from quant_assets.defs.partitions import grids
 from quant_assets.defs.resources import Night
@@ -22,7 +23,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     layout = grids(Workspace.open(settings))
     jobs = phase_jobs()
     return dg.Definitions(
-        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout)],
+        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout), *warehouse_assets(layout)],
         jobs=jobs,
         schedules=[nightly_schedule(settings)],
         sensors=chain_sensors(settings, jobs),

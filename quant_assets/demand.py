@@ -14,6 +14,7 @@ from itertools import accumulate
 
 import polars as pl
 
+from quant_assets import warehouse
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window, day_window, session_table, sessions
@@ -26,12 +27,13 @@ from quant_assets.workspace import Workspace
 
 HISTORY, TRAINING, DECISION = "history", "training", "decision"
 GRIDS = {
-    **dict.fromkeys(("index_prices", "prices", "features", "labels"), HISTORY),
+    **dict.fromkeys(("index_prices", "prices", "features", "labels", "warehouse"), HISTORY),
     **dict.fromkeys(("model_runs", "oos_predictions", "equity", "portfolio"), TRAINING),
     **dict.fromkeys(("signal", "trade_synthesis", "daily_report"), DECISION),
 }
-"""The grid of each table that a night fills. `portfolio` is the part of `equity` and `trades` that needs all names at once."""
-SERIES = {"index_prices", "model_runs", "portfolio"}
+"""The grid of each table that a night fills. `portfolio` is the part of `equity` and `trades` that needs all names at once,
+`warehouse` the DuckDB file that shows the lake."""
+SERIES = {"index_prices", "model_runs", "portfolio", "warehouse"}
 """Tables without a ticker dimension."""
 
 
@@ -68,6 +70,8 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return _trained(work)
     if table == "portfolio":
         return _booked_together(work)
+    if table == "warehouse":
+        return _shown(work)
     if table == "daily_report":
         expected = coverage.listed_sessions(work.universe, decided)
         return Demand(expected, coverage.holes(expected, coverage.stored_sessions(work.lake, table, decided)))
@@ -124,6 +128,18 @@ def _trained(work: Workspace) -> Demand:
     enough = (pl.col("members") >= MEMBERS) | (pl.col("cutoff") != work.cutoff)
     standing = trained.filter(enough, pl.col("feature_set") == feature_set_hash(MODEL_FEATURES))
     return Demand(expected, coverage.holes(expected, standing.select(key=pl.lit(coverage.ALL), session="cutoff").collect()))
+
+
+def _shown(work: Workspace) -> Demand:
+    """One session a year: the warehouse is built by years."""
+    years = work.year_windows() if work.settings.warehouse and warehouse.is_offered() else {}
+    stale = set(warehouse.stale_years(work)) if years else set()
+    starts = {year: window.start for year, window in years.items()}
+    expected, holes = (
+        pl.DataFrame({"key": coverage.ALL, "session": days}, schema=coverage.SESSION_SCHEMA)
+        for days in (list(starts.values()), [day for year, day in starts.items() if year in stale])
+    )
+    return Demand(expected, holes)
 
 
 def _booked_alone(work: Workspace, tickers: Sequence[str]) -> Demand:

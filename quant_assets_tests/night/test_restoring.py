@@ -51,7 +51,7 @@ def test_one_deleted_partition_comes_back_alone(finished: Home, copy: Callable[[
     done = home.run("run")
     assert done.returncode == 0, done.stderr
     assert "1 name ..." in done.stderr
-    assert done.stderr.count("nothing to do") == 7
+    assert done.stderr.count("nothing to do") == 8
     assert_same_rows(home, finished)
 
 
@@ -64,7 +64,7 @@ def test_what_is_written_beside_a_table_comes_back_alone(finished: Home, copy: C
     done = home.run("run")
     assert done.returncode == 0, done.stderr
     assert_same_rows(home, finished)
-    assert home.run("run").stderr.count("nothing to do") == 9
+    assert home.run("run").stderr.count("nothing to do") == 10
 
 
 def test_accounts_from_before_a_listing_come_back(finished: Home, copy: Callable[[], Home]):
@@ -100,7 +100,7 @@ def test_another_pool_is_another_model_and_everything_after_it(finished: Home, c
     kept = home.table("oos_predictions").filter(pl.col("ticker") != "XOM")
     assert set(kept["model_run_id"]) == models
     assert not set(home.table("equity")["scores"]) & set(finished.table("equity")["scores"])
-    assert home.run("run").stderr.count("nothing to do") == 9
+    assert home.run("run").stderr.count("nothing to do") == 10
 
 
 def test_changed_prices_of_the_last_day_change_no_earlier_prediction(finished: Home, copy: Callable[[], Home]):
@@ -144,7 +144,7 @@ def test_a_killed_run_is_completed_by_the_next(finished: Home, tmp_path: Path):
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         assert running.stderr is not None
         seen = ""
-        while "[4/9]" not in seen:  # the models are next: everything before is stored
+        while "[4/10]" not in seen:  # the models are next: everything before is stored
             letter = running.stderr.read(1)
             assert letter, f"the run ended early: {seen}"
             seen += letter
@@ -173,7 +173,7 @@ def test_another_threshold_is_another_account_and_another_verdict(finished: Home
     assert finished.table("trades").filter(threshold).is_empty()
     assert not home.table("trades").filter(threshold).is_empty()
     assert set(home.table("equity").filter(threshold, account="ticker")["rule"]) == {"score > 0.5"}
-    assert home.run("run").stderr.count("nothing to do") == 9
+    assert home.run("run").stderr.count("nothing to do") == 10
 
 
 def test_a_name_that_leaves_the_universe_leaves_the_portfolio(finished: Home, copy: Callable[[], Home]):
