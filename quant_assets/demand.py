@@ -14,7 +14,7 @@ from itertools import accumulate
 
 import polars as pl
 
-from quant_assets import warehouse
+from quant_assets import freshness, warehouse
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window, day_window, session_table, sessions
@@ -83,7 +83,7 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         found = Demand(expected, coverage.holes(expected, _standing(table, work, span)))
     version = ALL_FEATURES if table == "features" else None
     lost = coverage.unrecorded(work.lake, table, found.expected, windows_of(table, work, since=since), version=version)
-    return Demand(found.expected, pl.concat([found.holes, lost]).unique())
+    return Demand(found.expected, pl.concat([found.holes, lost, freshness.outdated(table, work, found.expected)]).unique())
 
 
 def tradable_tickers(work: Workspace) -> list[str]:
@@ -111,13 +111,16 @@ def score_versions(work: Workspace) -> pl.DataFrame:
 
 
 def _standing(table: str, work: Workspace, span: Window) -> pl.DataFrame:
-    """key, session of the rows that stand: scores and signals only as long as their model and rule do."""
+    """key, session of the rows that stand: scores only as long as their model does, signals as long as their score and rule do."""
     if table not in ("oos_predictions", "signal"):
         return coverage.stored_sessions(work.lake, table, span)
-    rows = work.lake.scan(table, window=span)
-    rows = rows.filter(model=MODEL_NAME) if table == "oos_predictions" else rows.filter(rule=decision_rule_of(work.settings.signal))
+    scores = work.lake.scan("oos_predictions", window=span, scope={"model": MODEL_NAME})
+    if table == "signal":
+        read = ["ticker", "session", "score", "model_run_id"]
+        rows = work.lake.scan(table, window=span).filter(rule=decision_rule_of(work.settings.signal))
+        return rows.join(scores, on=read, how="semi", nulls_equal=True).select(key="ticker", session="session").collect()
     runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).select("cutoff", "model_run_id")
-    return rows.join(runs, on=["cutoff", "model_run_id"], how="semi").select(key="ticker", session="session").collect()
+    return scores.join(runs, on=["cutoff", "model_run_id"], how="semi").select(key="ticker", session="session").collect()
 
 
 def _trained(work: Workspace) -> Demand:

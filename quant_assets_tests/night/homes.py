@@ -72,7 +72,7 @@ class Home:
         """Every stored row in key order, without the moment it was fetched and the run that wrote it."""
         work = self.workspace()
         rows = self.lake.scan(name, window=work.history).collect().sort(TABLES[name].key)
-        return rows.drop([column for column in ("fetched_at", "run_id") if column in rows.columns])
+        return rows.drop([column for column in ("fetched_at", "written_at", "run_id") if column in rows.columns])
 
     def files(self) -> dict[str, bytes]:
         """Every file of the lake and the reports with its bytes."""

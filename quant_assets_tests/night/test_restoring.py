@@ -51,7 +51,8 @@ def test_one_deleted_partition_comes_back_alone(finished: Home, copy: Callable[[
     done = home.run("run")
     assert done.returncode == 0, done.stderr
     assert "1 name ..." in done.stderr
-    assert done.stderr.count("nothing to do") == 8
+    later = {"prices": 2, "oos_predictions": 0}[table]  # features and the running quarter's scores follow the bars that came anew
+    assert done.stderr.count("nothing to do") == 8 - later
     assert_same_rows(home, finished)
 
 
@@ -76,6 +77,20 @@ def test_accounts_from_before_a_listing_come_back(finished: Home, copy: Callable
     assert_same_rows(home, finished)
     assert home.run("run", "--as-of", "2012-10-15").returncode == 0
     assert_same_rows(home, finished, ("equity", "trades"))
+
+
+def test_bars_fetched_again_are_followed_by_what_was_computed_from_them(finished: Home, copy: Callable[[], Home]):
+    """Until then a decision says that it rests on something older."""
+    home = copy()
+    assert home.run("backfill", "--tables", "prices", "--tickers", "IBM", "--start", "2013-01-01").returncode == 0
+    assert home.run("backfill", "--tables", "signal,trade_synthesis,daily_report", "--start", "2013-03-01").returncode == 0
+    caveats = {row["ticker"]: row["reason"] for row in home.table("daily_report").iter_rows(named=True) if row["ticker"] != "FB"}
+    assert caveats.pop("IBM") == "stale input: its features are older than the prices they were computed from; run again"
+    assert set(caveats.values()) == {None}
+    done = home.run("run")
+    assert "features and labels: 2013, 1 name" in done.stderr
+    assert_same_rows(home, finished)
+    assert home.run("run").stderr.count("nothing to do") == 10
 
 
 def test_a_report_that_was_deleted_is_written_again(finished: Home, copy: Callable[[], Home]):
