@@ -46,7 +46,7 @@ def open_warehouse(settings: Settings) -> duckdb.DuckDBPyConnection:
     """
     file = settings.warehouse_file
     if not file.is_file():
-        raise LakeError(f"{file} does not exist", remedy="materialise the assets of group warehouse to build it")
+        raise LakeError(f"{file} does not exist", remedy="`quant-assets run` builds it")
     try:
         return _read(file)
     except duckdb.Error as refusal:

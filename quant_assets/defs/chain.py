@@ -84,9 +84,9 @@ def busy_runs(instance: dg.DagsterInstance, link: Link | None = None) -> list[dg
 
 
 def attempts(instance: dg.DagsterInstance, night: dt.date) -> list[str]:
-    """The daemon's attempts at a night so far."""
+    """The schedule's attempts at a night so far."""
     runs = instance.get_runs(filters=dg.RunsFilter(tags={NIGHT_TAG: night.isoformat()}))
-    return sorted({link.attempt for run in runs if (link := Link.of(run)) is not None and link.attempt != TERMINAL})
+    return sorted({link.attempt for run in runs if (link := Link.of(run)) is not None and link.attempt.isdigit()})
 
 
 def open_chain(settings: Settings, instance: dg.DagsterInstance) -> Link | None:
