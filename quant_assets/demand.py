@@ -117,7 +117,8 @@ def _standing(table: str, work: Workspace, span: Window) -> pl.DataFrame:
     scores = work.lake.scan("oos_predictions", window=span, scope={"model": MODEL_NAME})
     if table == "signal":
         read = ["ticker", "session", "score", "model_run_id"]
-        rows = work.lake.scan(table, window=span).filter(rule=decision_rule_of(work.settings.signal))
+        on_time = ~pl.col("reason").fill_null("").str.starts_with(freshness.STALE)
+        rows = work.lake.scan(table, window=span).filter(on_time, rule=decision_rule_of(work.settings.signal))
         return rows.join(scores, on=read, how="semi", nulls_equal=True).select(key="ticker", session="session").collect()
     runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).select("cutoff", "model_run_id")
     return scores.join(runs, on=["cutoff", "model_run_id"], how="semi").select(key="ticker", session="session").collect()

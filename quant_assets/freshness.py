@@ -14,6 +14,9 @@ from quant_assets.calendars import Window, quarter_window, year_window
 from quant_assets.lake import coverage
 from quant_assets.workspace import Workspace
 
+STALE = "stale input"
+"""How the reason of a decision begins that was made on something older than it should have been; such a decision is made again."""
+
 
 def outdated(table: str, work: Workspace, expected: pl.DataFrame) -> pl.DataFrame:
     """key, session: the first expected session of each cell that was written before something it reads.
@@ -41,7 +44,7 @@ def stale_inputs(work: Workspace, tickers: Sequence[str]) -> dict[str, str]:
     told = {}
     for table, read in (("oos_predictions", "features"), ("features", "prices")):
         for ticker in outdated(table, work, expected)["key"]:
-            told[ticker] = f"stale input: its {table} are older than the {read} they were computed from; run again"
+            told[ticker] = f"{STALE}: its {table} are older than the {read} they were computed from; run again"
     return told
 
 

@@ -48,7 +48,7 @@ def test_an_argument_wins_over_both(home: Path, monkeypatch: pytest.MonkeyPatch)
     [
         ('profil = "live"', "unknown setting 'profil'; did you mean 'profile'?"),
         ("[signal]\nscore_treshold = 0.6", "unknown setting 'signal.score_treshold'; did you mean 'score_threshold'?"),
-        ("zzz = 1", "unknown setting 'zzz'; known keys: profile, universe, paths, signal, grids."),
+        ("zzz = 1", "unknown setting 'zzz'; known keys: profile, universe, warehouse, paths, signal, grids."),
         ("[paths]\nzzz = 1", "unknown setting 'paths.zzz'; known keys: data, outputs, mlflow, logs."),
         ('home = "elsewhere"', "unknown setting 'home'"),
         ("[signal]\nbull = 0.8", "setting signal: bands must fall from strong_bull to strong_bear, not strong_bull 0.72, bull 0.8, bear"),

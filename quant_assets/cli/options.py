@@ -59,9 +59,10 @@ def sessions_between(start: str | None, end: str | None, within: Window) -> Wind
     asked = date_from(start, "--start"), date_from(end, "--end")
     if asked[0] is not None and asked[1] is not None and asked[0] > asked[1]:
         raise BadArgument(f"--start {asked[0]} is after --end {asked[1]}", remedy="swap them")
-    first = session_on_or_after(asked[0] or within.start)
-    last = session_on_or_before(asked[1] or within.last_day)
-    if last < first or last < within.start or first >= within.end:
-        shown = f"{start or within.start}..{end or within.last_day}"
-        raise BadArgument(f"no session of the record lies in {shown}", remedy=f"the record covers {within}")
-    return Window(first, last + dt.timedelta(days=1))
+    starts, ends = asked[0] or within.start, asked[1] or within.last_day
+    if starts < within.end and ends >= within.start:
+        first = session_on_or_after(max(starts, within.start))
+        last = session_on_or_before(min(ends, within.last_day))
+        if first <= last:
+            return Window(first, last + dt.timedelta(days=1))
+    raise BadArgument(f"no session of the record lies in {starts}..{ends}", remedy=f"the record covers {within}")

@@ -34,6 +34,8 @@ BUSY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 RETRIED_TAG = "dagster/will_retry"
+MAX_PHASE_SECONDS = 7200
+"""The daemon ends a phase that takes longer: the longest, training, takes a minute for 23 names."""
 HOP_SECONDS = 120
 """A chain whose last run ended longer ago than this has no successor on its way."""
 
@@ -62,7 +64,7 @@ def chain_tags(work: Workspace, phase: Phase, rectangle: Rectangle, *, attempt: 
         NIGHT_TAG: work.as_of.isoformat(),
         PHASE_TAG: phase.name,
         ATTEMPT_TAG: attempt,
-        **({"dagster/max_retries": "0"} if attempt == TERMINAL else {}),
+        **({"dagster/max_retries": "0"} if attempt == TERMINAL else {"dagster/max_runtime": str(MAX_PHASE_SECONDS)}),
     }
 
 

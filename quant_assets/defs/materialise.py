@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 
 from quant_assets.calendars import Window
+from quant_assets.lake.coverage import ALL
 from quant_assets.quality.findings import Findings
 from quant_assets.schemas import TABLES, Table
 from quant_assets.steps.result import StepResult
@@ -22,6 +23,7 @@ Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
 PREVIEW_ROWS = 12
 OFFENDING_ROWS = 50
 PICTURE_COLOURS = 32
+LISTED_NAMES = 5
 
 
 def check_specs(asset: str, *names: str, blocking: Sequence[str] = ()) -> list[dg.AssetCheckSpec]:
@@ -61,15 +63,28 @@ def emit(
     if not result.withheld:
         yield dg.MaterializeResult(metadata=metadata)
         return
+    written = set(result.rows["ticker"]) if "ticker" in result.rows.columns else {ALL}
     for key in map(str, context.partition_keys):
-        window, ticker = key.split("|")
-        if (ticker, window) not in result.withheld:
+        window, _, ticker = key.partition("|")
+        if (ticker or ALL) in written and (ticker or ALL, window) not in result.withheld:
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
-    bad = ", ".join(f"{ticker} {window}" for ticker, window in result.withheld)
-    first = next(iter(result.withheld.values()))
     raise dg.Failure(
-        f"withheld {bad}: {first}", metadata={f"{t} {w}": reason for (t, w), reason in result.withheld.items()}, allow_retries=False
+        withheld_sentence(result.withheld),
+        metadata={f"{ticker} {window}": reason for (ticker, window), reason in result.withheld.items()},
+        allow_retries=False,
     )
+
+
+def withheld_sentence(withheld: Mapping[tuple[str, str], str]) -> str:
+    """The cells by name and span of windows, with the first reason; more than five names are counted."""
+    spans: dict[str, list[str]] = {}
+    for ticker, window in withheld:
+        spans.setdefault(ticker, []).append(window)
+    told = [
+        f"{'' if ticker == ALL else ticker + ' '}{min(keys)}{'..' + max(keys) if len(keys) > 1 else ''}" for ticker, keys in spans.items()
+    ]
+    more = f" and {len(told) - LISTED_NAMES} more names" if len(told) > LISTED_NAMES else ""
+    return f"withheld {', '.join(told[:LISTED_NAMES])}{more}: {next(iter(withheld.values()))}"
 
 
 def describe(result: StepResult, table: Table, windows: Mapping[str, Window]) -> dict[str, Any]:

@@ -27,7 +27,8 @@ def backtest_names(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     names = ready(work, tradable, _needs(work, windows))
     booked = _book(work, names.tickers, windows, "ticker", ALONE, among=())
     withheld = names.withheld(list(windows))
-    note(work, "equity", tradable, windows, run_id=run_id, withheld=withheld)
+    with_account = sorted({*booked.equity["ticker"], *names.missing})
+    note(work, "equity", with_account, windows, run_id=run_id, withheld=withheld)
     return dataclasses.replace(_result(booked, names.tickers), withheld=withheld)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from quant_assets.calendars import Window
-from quant_assets.errors import LookbackIncomplete, ModelError
+from quant_assets.errors import LookbackIncomplete, ModelError, QuantAssetsError
 from quant_assets.features.catalog import MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
 from quant_assets.models.pooled import TrainedModel, importances, predict, train, training_rows, with_history
@@ -30,11 +30,11 @@ def registry(work: Workspace) -> ModelRegistry:
 
 def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
     """One model a cut-off on all names whose history before it is complete; the night's own cut-off gets bootstrap members and is
-    registered. The figures are those of the last one.
+    registered. The figures are those of the last one. A cut-off that cannot be trained is withheld and does not stop the others.
 
     Raises
     ------
-    LookbackIncomplete : no name is complete.
+    LookbackIncomplete, ModelError : none could be trained; the first reason.
     """
     last = max(window.start for window in windows.values())
     learnt = Window(work.history.start, last)
@@ -43,18 +43,25 @@ def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
     models = registry(work)
     rows = []
     figures: dict[str, object] = {}
+    refused: dict[str, QuantAssetsError] = {}
     for key, window in windows.items():
-        current = window.start == work.cutoff
-        pool = complete_names(work, Window(work.history.start, window.start))
-        pooled = features.filter(pl.col("ticker").is_in(pool))
-        model = train(training_rows(pooled, labels, window.start), window.start, with_members=current)
+        try:
+            pool = complete_names(work, Window(work.history.start, window.start))
+            pooled = features.filter(pl.col("ticker").is_in(pool))
+            current = window.start == work.cutoff
+            model = train(training_rows(pooled, labels, window.start), window.start, with_members=current)
+        except (LookbackIncomplete, ModelError) as error:
+            refused[key] = error
+            continue
         run_id = models.log(model, partition=key)
         rows.append(_as_row(model, run_id))
         work.lake.replace("model_runs", rows[-1], keys=None, window=Window(window.start, window.start + dt.timedelta(days=1)))
         figures = {"importances": dict(importances(model.booster)), "pool": pool}
         if current:
             figures["registered_version"] = models.register(run_id, model)
-    return StepResult(pl.concat(rows), figures)
+    if not rows:
+        raise next(iter(refused.values()))
+    return StepResult(pl.concat(rows), figures, withheld={(coverage.ALL, key): str(error) for key, error in refused.items()})
 
 
 def complete_names(work: Workspace, window: Window) -> list[str]:

@@ -91,7 +91,7 @@ def test_a_name_that_no_source_has_is_withheld_and_the_others_are_kept(tmp_path:
     settings = small_settings(tmp_path, universe=UNIVERSE + "ZZZ,bokeh,2007-01-03\n")
     result = run(settings, instance, "prices", ("AAPL", "IBM", "ZZZ"), BOTH_YEARS)
     assert not result.success
-    assert sentence(result).startswith("withheld ZZZ 2012, ZZZ 2013: ZZZ 2012-01-03: no bar;")
+    assert sentence(result).startswith("withheld ZZZ 2012..2013: ZZZ 2012-01-03: no bar;")
     assert instance.get_materialized_partitions(PRICES) == {"2012|AAPL", "2013|AAPL", "2012|IBM", "2013|IBM"}
     lake = Lake(tmp_path / "data" / "lake")
     assert set(lake.scan("prices", window=HISTORY).collect()["ticker"]) == {"AAPL", "IBM"}

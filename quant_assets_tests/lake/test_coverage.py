@@ -16,6 +16,7 @@ from quant_assets.universe import Listing, Universe
 from quant_assets_tests.small import delivered
 
 D = dt.date
+NOON = dt.datetime(2013, 3, 1, 12, tzinfo=dt.UTC)
 WINDOW = Window(D(2011, 7, 1), D(2013, 3, 2))
 UNIVERSE = Universe(
     (Listing("AAPL", "bokeh", D(2000, 3, 1)), Listing("FB", "bokeh", D(2012, 5, 18)), Listing("IBM", "bokeh", D(2000, 3, 1))), Path("u")
@@ -115,7 +116,7 @@ def test_many_names_are_shortened(lake: Lake):
 def test_what_is_recorded(lake: Lake):
     reasons = {("IBM", "2012"): "IBM 2012-06-05: close is NaN, a price is above 0"}
     until = D(2013, 2, 1)
-    coverage.record(lake, "prices", UNIVERSE, ["AAPL", "FB", "IBM"], YEARS, until=until, run_id="night", reasons=reasons)
+    coverage.record(lake, "prices", UNIVERSE, ["AAPL", "FB", "IBM"], YEARS, until=until, run_id="night", written_at=NOON, reasons=reasons)
     rows = TABLES["coverage"].conform(lake.scan("coverage").collect())
     known = Window(D(2011, 1, 1), until)
     for row in rows.iter_rows(named=True):
@@ -139,9 +140,9 @@ def test_what_is_recorded(lake: Lake):
 
 
 def test_a_record_replaces_its_own_cells_only(lake: Lake):
-    coverage.record(lake, "prices", UNIVERSE, UNIVERSE.tickers, YEARS, until=WINDOW.end, run_id="first")
-    coverage.record(lake, "features", UNIVERSE, ["IBM"], YEARS, until=WINDOW.end, run_id="other")
-    coverage.record(lake, "prices", UNIVERSE, ["AAPL"], {"2012": YEARS["2012"]}, until=WINDOW.end, run_id="second")
+    coverage.record(lake, "prices", UNIVERSE, UNIVERSE.tickers, YEARS, until=WINDOW.end, run_id="first", written_at=NOON)
+    coverage.record(lake, "features", UNIVERSE, ["IBM"], YEARS, until=WINDOW.end, run_id="other", written_at=NOON)
+    coverage.record(lake, "prices", UNIVERSE, ["AAPL"], {"2012": YEARS["2012"]}, until=WINDOW.end, run_id="second", written_at=NOON)
     rows = lake.scan("coverage").filter(pl.col("run_id") != "first").collect()
     assert sorted(rows.select("table", "ticker", "window", "run_id").rows()) == [
         ("features", "IBM", "2011", "other"),

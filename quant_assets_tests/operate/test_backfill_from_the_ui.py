@@ -24,6 +24,7 @@ history_start = 2010-01-01
 first_cutoff = 2012-01-01
 first_decision = 2012-10-01
 """
+ASSETS = ("prices", "features")
 LAUNCH = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) { __typename
 ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 STATUS = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
@@ -40,6 +41,12 @@ def status_of(daemon: Daemon, backfill: str) -> str:
     return str(daemon.ask(STATUS, id=backfill)["partitionBackfillOrError"]["status"])
 
 
+def year_of(run: dg.RunRecord) -> int:
+    first, last = (run.dagster_run.tags[f"dagster/asset_partition_range_{end}"][:4] for end in ("start", "end"))
+    assert first == last
+    return int(first)
+
+
 def test_four_names_and_three_years_of_prices_and_features_together(tmp_path: Path):
     by_ui, by_terminal = (new_home(tmp_path / name, universe=UNIVERSE) for name in ("ui", "terminal"))
     for home in (by_ui, by_terminal):
@@ -49,13 +56,17 @@ def test_four_names_and_three_years_of_prices_and_features_together(tmp_path: Pa
     done = by_ui.run("backfill", "--tables", "index_prices")
     assert done.returncode == 0, done.stderr
     with running(by_ui) as daemon:
-        backfill = launch_backfill(daemon, ("prices", "features"), "2010|AAPL", "2012|MSFT")
+        backfill = launch_backfill(daemon, ASSETS, "2010|AAPL", "2012|MSFT")
         until(lambda: status_of(daemon, backfill) not in ("REQUESTED", "REQUESTED_CANCEL"), "the backfill")
         assert status_of(daemon, backfill) == "COMPLETED_SUCCESS"
     with instance_of(by_ui) as instance:
         runs = instance.get_run_records(filters=dg.RunsFilter(tags={"dagster/backfill": backfill}))
-        built = {asset: [run for run in runs if dg.AssetKey(asset) in run.dagster_run.asset_selection] for asset in ("prices", "features")}
-        assert max(run.end_time for run in built["prices"]) <= min(run.start_time for run in built["features"])
+        ran = {
+            asset: {year_of(run): run for run in runs if dg.AssetKey(asset) in (run.dagster_run.asset_selection or ())} for asset in ASSETS
+        }
+        assert all(set(years) == {2010, 2011, 2012} for years in ran.values())
+        for year, run in ran["features"].items():
+            assert all(run.start_time >= ran["prices"][earlier].end_time for earlier in range(2010, year + 1))
         cells = {f"{year}|{ticker}" for year in (2010, 2011, 2012) for ticker in ("AAPL", "IBM", "KO", "MSFT")}
         assert instance.get_materialized_partitions(dg.AssetKey("features")) == cells
     for table in ("prices", "features"):
