@@ -118,6 +118,8 @@ def _kind(error: Exception) -> str:
             return f"answered {error.code}"
         case urllib.error.URLError() if isinstance(error.reason, Exception):
             return _kind(error.reason)
+        case smtplib.SMTPServerDisconnected() if isinstance(error.__context__, Exception):
+            return _kind(error.__context__)
         case smtplib.SMTPResponseException():
             return f"refused with code {error.smtp_code}"
         case smtplib.SMTPRecipientsRefused():
