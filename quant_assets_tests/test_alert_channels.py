@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -179,3 +183,14 @@ def test_no_secret_is_in_any_file_line_or_answer(tmp_path: Path, fault: str, mon
     shown = "\n".join([*told, repr(found), caplog.text, *capfd.readouterr(), (tmp_path / FILE_NAME).read_text()])
     assert SECRET not in shown
     assert f":{hook.port}" not in shown
+
+
+def test_the_doctor_says_which_ways_are_set_and_shows_none_of_them(tmp_path: Path):
+    (tmp_path / "quant_assets.toml").write_text("")
+    environment = {**os.environ, "QUANT_ASSETS_HOME": str(tmp_path), WEBHOOK_VARIABLE: f"https://example.com/{SECRET}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "quant_assets", "doctor", "--json"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert SECRET not in done.stdout + done.stderr
+    (found,) = [item for item in json.loads(done.stdout)["items"] if item["name"] == "alerts"]
+    assert found["detail"] == "failed runs are told by log, webhook; not set: e-mail (alerts.email_to)"

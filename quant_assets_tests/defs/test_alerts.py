@@ -26,6 +26,12 @@ from quant_assets_tests.loopback import Server, Webhook, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+CONFIGURATION = """telemetry:
+  enabled: false
+run_retries:
+  enabled: true
+  retry_on_asset_or_op_failure: false
+"""
 AAPL_2012 = "AAPL: prices incomplete: 250 sessions missing, 2012-01-03..2012-12-31; materialise prices for 2012-01-01..2012-12-31 first."
 NIGHT = {NIGHT_TAG: "2013-03-01", PHASE_TAG: "features"}
 
@@ -35,9 +41,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """SQLite, where run retries are on as in a home."""
     storage = tmp_path / "dagster"
     storage.mkdir()
-    (storage / "dagster.yaml").write_text(
-        "telemetry:\n  enabled: false\nrun_retries:\n  enabled: true\n  retry_on_asset_or_op_failure: false\n"
-    )
+    (storage / "dagster.yaml").write_text(CONFIGURATION)
     with dg.DagsterInstance.from_config(str(storage)) as instance:
         yield instance
 
