@@ -96,8 +96,7 @@ class Delivery:
     """Delivered or given up."""
 
     def is_due(self, now: dt.datetime) -> bool:
-        waited = self.last is None or now - self.last >= min(FIRST_WAIT * 2 ** min(self.attempts - 1, 20), LONGEST_WAIT)
-        return not self.over and waited
+        return self.last is None or now - self.last >= min(FIRST_WAIT * 2 ** min(self.attempts - 1, 20), LONGEST_WAIT)
 
 
 @dataclass

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.policy import default
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+DAY = dt.timedelta(days=1)
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -26,6 +37,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.stopped = threading.Event()
         self.taken: list[Any] = []
         self.logins: list[str] = []
+        self.tls: ssl.SSLContext | None = None
 
     @property
     def port(self) -> int:
@@ -71,9 +83,17 @@ class Webhook(socketserver.StreamRequestHandler):
 
 
 class Mail(socketserver.StreamRequestHandler):
-    """Faults: `login` refuses it and repeats it; `recipient`; `data`; `never`; `close`; `quit` hangs up after the letter is taken."""
+    """Offers STARTTLS, and a login only under it, when the server has `tls`.
+
+    Faults: `login` refuses it and repeats it; `recipient`; `data`; `never`; `close`; `quit` hangs up after the letter is taken.
+    """
 
     server: Server
+
+    def finish(self) -> None:
+        with suppress(OSError):
+            super().finish()
+        self.connection.close()
 
     def say(self, line: str) -> None:
         self.wfile.write(f"{line}\r\n".encode())
@@ -87,10 +107,16 @@ class Mail(socketserver.StreamRequestHandler):
             self.server.stopped.wait(30)
             return
         self.say("220 loopback")
+        tls = self.server.tls
         while line := self.rfile.readline().strip().decode():
             verb = line.split()[0].upper()
             if verb == "EHLO":
-                self.say("250-loopback\r\n250 AUTH PLAIN")
+                self.say("250-loopback\r\n250 " + ("STARTTLS" if tls else "AUTH PLAIN"))
+            elif verb == "STARTTLS" and tls:
+                self.say("220 go on")
+                self.connection = tls.wrap_socket(self.connection, server_side=True)
+                self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+                tls = None
             elif verb == "AUTH":
                 self.server.logins.append(line)
                 self.say(f"535 no {line}" if fault == "login" else "235 welcome")
@@ -126,3 +152,23 @@ def serving(handler: type[socketserver.StreamRequestHandler], fault: str = "") -
             server.stopped.set()
             server.shutdown()
             thread.join()
+
+
+def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """(file that trusts it, server's side) of a certificate for 127.0.0.1 that nobody else has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+    now = dt.datetime.now(dt.UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - DAY, now + DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    trusted, private = folder / "trusted.pem", folder / "private.pem"
+    trusted.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(trusted, private)
+    return trusted, context

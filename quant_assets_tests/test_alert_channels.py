@@ -19,7 +19,7 @@ from quant_assets.alerts import FILE_NAME, Channel, Message, outbox
 from quant_assets.logs import logger
 from quant_assets.settings import Alerts
 from quant_assets_tests import loopback
-from quant_assets_tests.loopback import serving
+from quant_assets_tests.loopback import certificate, serving
 
 NOW = dt.datetime(2013, 3, 1, 22, 30, tzinfo=dt.UTC)
 FAILED = Message("prices of ZZZ are – missing; add them.", "night of 2013-03-01", "features", "2013", "ZZZ", NOW, "run-1")
@@ -158,6 +158,24 @@ def test_a_letter_that_was_taken_is_told_even_when_the_server_hangs_up():
     with serving(loopback.Mail, "quit") as server:
         assert Email(mail(server.port), "", "").send(FAILED, 1) is None
     assert len(server.taken) == 1
+
+
+def test_a_login_and_a_letter_go_through_starttls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    trusted, tls = certificate(tmp_path)
+    with serving(loopback.Mail) as server:
+        server.tls = tls
+        sender = Email(mail(server.port, smtp_starttls=True), "me", SECRET)
+        assert sender.send(FAILED, 1) == "offered no TLS connection that can be trusted"
+        assert (server.logins, server.taken) == ([], [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert sender.send(FAILED, 1) is None
+    assert len(server.logins) == len(server.taken) == 1
+
+
+def test_a_webhook_without_tls_under_an_https_address():
+    with serving(loopback.Mail) as server:
+        told = Webhook(f"https://127.0.0.1:{server.port}/{SECRET}").send(FAILED, 1)
+    assert told == "offered no TLS connection that can be trusted"
 
 
 def test_no_letter_leaves_in_clear_when_starttls_is_wanted():
