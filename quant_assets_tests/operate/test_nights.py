@@ -131,5 +131,7 @@ def test_five_sessions_with_a_holiday_an_outage_and_a_crash(home: Home):
 
 
 def decided(home: Home, night: str) -> bool:
+    """The run that wrote the report has ended too, so that the next night may begin."""
     rows = report_of(home, night)
-    return rows.height == 6 and rows["rank"].drop_nulls().len() == 5
+    ended = all(run.status in FINISHED for run in runs_of(home, night))
+    return ended and rows.height == 6 and rows["rank"].drop_nulls().len() == 5
