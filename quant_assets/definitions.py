@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from quant_assets.defs.alerts import alerts_sensor
 from quant_assets.defs.assets.decisions import decision_assets
 from quant_assets.defs.assets.history import history_assets
 from quant_assets.defs.assets.models import model_assets
@@ -26,7 +27,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
         assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout), *warehouse_assets(layout)],
         jobs=jobs,
         schedules=[nightly_schedule(settings)],
-        sensors=[*chain_sensors(settings, jobs), new_names_sensor(settings, jobs)],
+        sensors=[*chain_sensors(settings, jobs), new_names_sensor(settings, jobs), alerts_sensor(settings)],
         resources={"night": Night(settings)},
         executor=dg.in_process_executor,
     )

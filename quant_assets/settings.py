@@ -27,6 +27,7 @@ from quant_assets.errors import BadArgument
 FILE_NAME = "quant_assets.toml"
 HOME_VARIABLE = "QUANT_ASSETS_HOME"
 PREFIX = "QUANT_ASSETS__"
+ADDRESS = r"^[^@\s]+@[^@\s]+$"
 
 Profile = Literal["offline", "live"]
 
@@ -83,6 +84,22 @@ class Grids(Section):
         return self
 
 
+class Alerts(Section):
+    """Where a failed run is told by e-mail; nowhere when `email_to` is None. User and password come from the environment only."""
+
+    email_to: str | None = Field(None, pattern=ADDRESS)
+    email_from: str | None = Field(None, pattern=ADDRESS)
+    smtp_host: str | None = None
+    smtp_port: int = Field(587, ge=1, le=65535)
+    smtp_starttls: bool = True
+
+    @model_validator(mode="after")
+    def deliverable(self) -> Self:
+        if self.email_to is not None and (self.email_from is None or not self.smtp_host):
+            raise ValueError("email_to also needs email_from and smtp_host")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything a user may set; `Settings.load()` is the way in."""
 
@@ -94,6 +111,7 @@ class Settings(BaseSettings):
     paths: Paths = Paths()
     signal: Signal = Signal()
     grids: Grids = Grids()
+    alerts: Alerts = Alerts()
     home: Path = Field(default_factory=Path.cwd, exclude=True)
 
     @classmethod

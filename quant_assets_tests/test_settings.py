@@ -48,10 +48,16 @@ def test_an_argument_wins_over_both(home: Path, monkeypatch: pytest.MonkeyPatch)
     [
         ('profil = "live"', "unknown setting 'profil'; did you mean 'profile'?"),
         ("[signal]\nscore_treshold = 0.6", "unknown setting 'signal.score_treshold'; did you mean 'score_threshold'?"),
-        ("zzz = 1", "unknown setting 'zzz'; known keys: profile, universe, warehouse, paths, signal, grids."),
+        ("zzz = 1", "unknown setting 'zzz'; known keys: profile, universe, warehouse, paths, signal, grids, alerts."),
         ("[paths]\nzzz = 1", "unknown setting 'paths.zzz'; known keys: data, outputs, mlflow, logs."),
         ('home = "elsewhere"', "unknown setting 'home'"),
         ("[signal]\nbull = 0.8", "setting signal: bands must fall from strong_bull to strong_bear, not strong_bull 0.72, bull 0.8, bear"),
+        ('[alerts]\nemail_to = "me"', "setting alerts.email_to = 'me': String should match pattern"),
+        ('[alerts]\nemail_to = "me@example.com"', "setting alerts: email_to also needs email_from and smtp_host; correct it in"),
+        (
+            '[alerts]\nwebhook = "x"',
+            "unknown setting 'alerts.webhook'; known keys: email_to, email_from, smtp_host, smtp_port",
+        ),
         ("[signal]\nbull = 0.3", "bands must fall"),
         ("[signal]\nbear = 0.62", "bands must fall"),
         ("[signal]\nstrong_bear = 1.5", "setting signal.strong_bear = 1.5: Input should be less than or equal to 1; correct it in"),

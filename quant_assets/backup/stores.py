@@ -117,6 +117,7 @@ def stores(settings: Settings) -> tuple[Store, ...]:
         Store(MLFLOW_DATABASE, mlflow / "mlflow.db", None, copy_model_database),
         Store(MLFLOW_ARTIFACTS, mlflow / "artifacts", (f".{RESTORING}",), copy_file),
         Store("outputs", settings.path(settings.paths.outputs), (".*",), link_file),
+        Store("alerts.jsonl", data / "alerts.jsonl", None, copy_file),
         Store("dagster", settings.dagster_storage, (".*", "compute_logs", "*.db-wal", "*.db-shm", "*.db-journal"), copy_database),
     )
 

@@ -49,7 +49,7 @@ class Finding:
 def doctor(profile: ProfileName = None, as_json: Json = False) -> None:
     """Check the installation, the stores and the settings; never shows a key."""
     settings = settings_for(profile)
-    findings = [*_installation(), *_folders(settings), *_stores(settings), *_keys()]
+    findings = [*_installation(), *_folders(settings), *_stores(settings), _alerts(settings), *_keys()]
     if as_json:
         print_json({"items": [asdict(finding) for finding in findings]})
     else:
@@ -116,6 +116,15 @@ def _models(work: Workspace) -> Iterator[Finding]:
 
 def _always(work: Workspace) -> Window:
     return Window(work.settings.grids.history_start, work.after_as_of)
+
+
+def _alerts(settings: Settings) -> Finding:
+    from quant_assets.alert_channels import WEBHOOK_VARIABLE, channels  # imports what speaks HTTP and SMTP
+
+    told = [channel.name for channel in channels(settings.alerts)]
+    ways = {"webhook": WEBHOOK_VARIABLE, "e-mail": "alerts.email_to"}
+    unset = [f"{name} ({setting})" for name, setting in ways.items() if name not in told]
+    return Finding("alerts", "note", f"failed runs are told by {', '.join(told)}" + (f"; not set: {', '.join(unset)}" if unset else ""))
 
 
 def _keys() -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from quant_assets.defs.failures import failure_sentence
 from quant_assets.defs.jobs import job_name
 from quant_assets.logs import log_context, logger
 from quant_assets.planning import Phase, Rectangle, explain
@@ -89,16 +90,3 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
 
 def _first_failure(result: dg.ExecuteInProcessResult) -> str:
     return next((told for event in result.all_events if (told := failure_sentence(event))), "the run failed before any step")
-
-
-def failure_sentence(event: dg.DagsterEvent) -> str | None:
-    """A failed step's own sentence, without the wrapping; None for any other event."""
-    if not event.is_step_failure:
-        return None
-    failure = event.step_failure_data
-    if failure.user_failure_data is not None and failure.user_failure_data.description:
-        return failure.user_failure_data.description
-    error = failure.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.split(": ", 1)[-1].strip().splitlines()[0] if error else "the step failed"

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from quant_assets.defs.chain import RETRIED_TAG, TERMINAL, Link, busy_runs, open_chain, requests
+from quant_assets.defs.failures import causes
 from quant_assets.defs.partitions import rectangle_of
-from quant_assets.defs.phase_run import failure_sentence
 from quant_assets.lake import night_lock
 from quant_assets.planning import PHASES, Rectangle, explain, next_step, windows_of
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
 
 INTERVAL_SECONDS = 1
-KILLED = "the run was killed, or its machine stopped"
 
 
 def chain_sensors(settings: Settings, jobs: Sequence[dg.UnresolvedAssetJobDefinition]) -> list[dg.SensorDefinition]:
@@ -82,9 +81,7 @@ def following(
 def _reason(context: dg.RunStatusSensorContext) -> str | None:
     if context.dagster_run.status != dg.DagsterRunStatus.FAILURE:
         return None
-    records = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
-    told = [failure_sentence(event) for record in records if (event := record.event_log_entry.dagster_event) is not None]
-    return next((sentence for sentence in told if sentence), KILLED)
+    return causes(context.instance, context.dagster_run.run_id)[0]
 
 
 def new_names_sensor(settings: Settings, jobs: Sequence[dg.UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:

@@ -51,6 +51,7 @@ def test_members_are_named_by_what_they_are_and_settings_come_first(tmp_path: Pa
         "mlflow/mlflow.db",
         "mlflow/artifacts/pooled_model/run/booster.ubj",
         "outputs/signals/daily_report.csv",
+        "alerts.jsonl",
         "dagster/index.db",
     ]
     assert not [path.name for path in saved.file.parent.iterdir() if path not in (saved.file, saved.file.with_name(".lock"))]

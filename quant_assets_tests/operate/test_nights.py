@@ -13,6 +13,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from quant_assets.alerts import FILE_NAME, Outbox
 from quant_assets_tests.night.homes import Home, new_home
 from quant_assets_tests.operate.daemon import Daemon, instance_of, running, until
 
@@ -49,6 +50,12 @@ def reported(home: Home, night: str) -> bool:
 
 def report_of(home: Home, night: str) -> pl.DataFrame:
     return home.table("daily_report").filter(pl.col("session") == dt.date.fromisoformat(night))
+
+
+def told_of(home: Home, night: str) -> str:
+    """The messages of a night that the log has taken."""
+    entries = Outbox(home.folder / "data" / FILE_NAME).entries
+    return "\n".join(entry.message.text() for entry in entries if entry.message.occasion == f"night of {night}" and entry.on("log").over)
 
 
 def kill_a_worker(daemon: Daemon, night: str) -> str:
@@ -109,6 +116,11 @@ def test_five_sessions_with_a_holiday_an_outage_and_a_crash(home: Home):
             until(lambda night=night: decided(home, night), f"the decisions of {night}")
         until(lambda: "all is decided up to 2013-02-21" in str(daemon.tick(at(21, 21))[1]), "the end of the last night")
 
+        # the outage was told once; the run that was killed and repeated was not worth a word
+        until(lambda: "503 Service Unavailable" in told_of(home, "2013-02-19"), "the message of Tuesday's outage")
+        assert told_of(home, "2013-02-19").count("503 Service Unavailable") == 1
+        assert told_of(home, "2013-02-15") == ""
+
     unbroken = new_home(home.folder.parent / "unbroken")
     for night in ("2013-02-14", "2013-02-21"):
         done = unbroken.run("run", "--as-of", night)
@@ -119,5 +131,7 @@ def test_five_sessions_with_a_holiday_an_outage_and_a_crash(home: Home):
 
 
 def decided(home: Home, night: str) -> bool:
+    """The run that wrote the report has ended too, so that the next night may begin."""
     rows = report_of(home, night)
-    return rows.height == 6 and rows["rank"].drop_nulls().len() == 5
+    ended = all(run.status in FINISHED for run in runs_of(home, night))
+    return ended and rows.height == 6 and rows["rank"].drop_nulls().len() == 5
