@@ -98,7 +98,7 @@ def _start(command: Sequence[str], home: Path, log: Path) -> subprocess.Popen[by
         "GX_ANALYTICS_ENABLED": "false",
         "PYTHONWARNINGS": "ignore",
     }
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=home,
