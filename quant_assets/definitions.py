@@ -7,11 +7,12 @@ import dagster as dg
 from quant_assets.defs.assets.decisions import decision_assets
 from quant_assets.defs.assets.history import history_assets
 from quant_assets.defs.assets.models import model_assets
+from quant_assets.defs.assets.warehouse import warehouse_assets
 from quant_assets.defs.jobs import phase_jobs
 from quant_assets.defs.partitions import grids
 from quant_assets.defs.resources import Night
 from quant_assets.defs.schedules import nightly_schedule
-from quant_assets.defs.sensors import chain_sensors
+from quant_assets.defs.sensors import chain_sensors, new_names_sensor
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
 
@@ -22,10 +23,10 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     layout = grids(Workspace.open(settings))
     jobs = phase_jobs()
     return dg.Definitions(
-        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout)],
+        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout), *warehouse_assets(layout)],
         jobs=jobs,
         schedules=[nightly_schedule(settings)],
-        sensors=chain_sensors(settings, jobs),
+        sensors=[*chain_sensors(settings, jobs), new_names_sensor(settings, jobs)],
         resources={"night": Night(settings)},
         executor=dg.in_process_executor,
     )

@@ -14,6 +14,7 @@ from itertools import accumulate
 
 import polars as pl
 
+from quant_assets import freshness, warehouse
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window, day_window, session_table, sessions
@@ -26,12 +27,13 @@ from quant_assets.workspace import Workspace
 
 HISTORY, TRAINING, DECISION = "history", "training", "decision"
 GRIDS = {
-    **dict.fromkeys(("index_prices", "prices", "features", "labels"), HISTORY),
+    **dict.fromkeys(("index_prices", "prices", "features", "labels", "warehouse"), HISTORY),
     **dict.fromkeys(("model_runs", "oos_predictions", "equity", "portfolio"), TRAINING),
     **dict.fromkeys(("signal", "trade_synthesis", "daily_report"), DECISION),
 }
-"""The grid of each table that a night fills. `portfolio` is the part of `equity` and `trades` that needs all names at once."""
-SERIES = {"index_prices", "model_runs", "portfolio"}
+"""The grid of each table that a night fills. `portfolio` is the part of `equity` and `trades` that needs all names at once,
+`warehouse` the DuckDB file that shows the lake."""
+SERIES = {"index_prices", "model_runs", "portfolio", "warehouse"}
 """Tables without a ticker dimension."""
 
 
@@ -68,6 +70,8 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return _trained(work)
     if table == "portfolio":
         return _booked_together(work)
+    if table == "warehouse":
+        return _shown(work)
     if table == "daily_report":
         expected = coverage.listed_sessions(work.universe, decided)
         return Demand(expected, coverage.holes(expected, coverage.stored_sessions(work.lake, table, decided)))
@@ -79,7 +83,7 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         found = Demand(expected, coverage.holes(expected, _standing(table, work, span)))
     version = ALL_FEATURES if table == "features" else None
     lost = coverage.unrecorded(work.lake, table, found.expected, windows_of(table, work, since=since), version=version)
-    return Demand(found.expected, pl.concat([found.holes, lost]).unique())
+    return Demand(found.expected, pl.concat([found.holes, lost, freshness.outdated(table, work, found.expected)]).unique())
 
 
 def tradable_tickers(work: Workspace) -> list[str]:
@@ -107,13 +111,16 @@ def score_versions(work: Workspace) -> pl.DataFrame:
 
 
 def _standing(table: str, work: Workspace, span: Window) -> pl.DataFrame:
-    """key, session of the rows that stand: scores and signals only as long as their model and rule do."""
+    """key, session of the rows that stand: scores only as long as their model does, signals as long as their score and rule do."""
     if table not in ("oos_predictions", "signal"):
         return coverage.stored_sessions(work.lake, table, span)
-    rows = work.lake.scan(table, window=span)
-    rows = rows.filter(model=MODEL_NAME) if table == "oos_predictions" else rows.filter(rule=decision_rule_of(work.settings.signal))
+    scores = work.lake.scan("oos_predictions", window=span, scope={"model": MODEL_NAME})
+    if table == "signal":
+        read = ["ticker", "session", "score", "model_run_id"]
+        rows = work.lake.scan(table, window=span).filter(rule=decision_rule_of(work.settings.signal))
+        return rows.join(scores, on=read, how="semi", nulls_equal=True).select(key="ticker", session="session").collect()
     runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).select("cutoff", "model_run_id")
-    return rows.join(runs, on=["cutoff", "model_run_id"], how="semi").select(key="ticker", session="session").collect()
+    return scores.join(runs, on=["cutoff", "model_run_id"], how="semi").select(key="ticker", session="session").collect()
 
 
 def _trained(work: Workspace) -> Demand:
@@ -124,6 +131,18 @@ def _trained(work: Workspace) -> Demand:
     enough = (pl.col("members") >= MEMBERS) | (pl.col("cutoff") != work.cutoff)
     standing = trained.filter(enough, pl.col("feature_set") == feature_set_hash(MODEL_FEATURES))
     return Demand(expected, coverage.holes(expected, standing.select(key=pl.lit(coverage.ALL), session="cutoff").collect()))
+
+
+def _shown(work: Workspace) -> Demand:
+    """One session a year: the warehouse is built by years."""
+    years = work.year_windows() if work.settings.warehouse and warehouse.is_offered() else {}
+    stale = set(warehouse.stale_years(work)) if years else set()
+    starts = {year: window.start for year, window in years.items()}
+    expected, holes = (
+        pl.DataFrame({"key": coverage.ALL, "session": days}, schema=coverage.SESSION_SCHEMA)
+        for days in (list(starts.values()), [day for year, day in starts.items() if year in stale])
+    )
+    return Demand(expected, holes)
 
 
 def _booked_alone(work: Workspace, tickers: Sequence[str]) -> Demand:

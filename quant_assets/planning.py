@@ -48,8 +48,11 @@ PHASES = (
     Phase("portfolio", ("portfolio",)),
     Phase("decide", ("signal", "trade_synthesis")),
     Phase("report", ("daily_report",)),
+    Phase("warehouse", ("warehouse",)),
 )
-REPORT = PHASES[-1]
+REPORT, WAREHOUSE = PHASES[-2:]
+DECIDING = PHASES[:-1]
+"""The phases that end with the report; the warehouse only shows what they stored."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def next_step(work: Workspace, after: str | None, *, decide: Sequence[str], ran:
     """The first phase after the named one (None: the first of all) with work to do; None when the night is complete.
 
     History, models and records are kept for the whole universe, so that a model's pool never depends on what was typed. After a stop only
-    the report follows, which says why; it comes last whenever something ran.
+    the report follows, which says why, and the warehouse. The report is written whenever something ran.
 
     Parameters
     ----------
@@ -107,7 +110,7 @@ def next_step(work: Workspace, after: str | None, *, decide: Sequence[str], ran:
         if phase is REPORT:
             if ran or missing_cells(phase, work, tickers=decide):
                 return Step(phase, (Rectangle((), tuple(windows_of(phase, work))),), lost.stopped)
-        elif not lost.stopped:
+        elif phase is WAREHOUSE or not lost.stopped:
             alive = [ticker for ticker in _wanted(phase, work, decide) if ticker not in lost.names]
             if runs := plan(phase, work, tickers=alive):
                 return Step(phase, tuple(runs), None)

@@ -330,6 +330,7 @@ _TABLES = (
             Column("status", pl.String, "-", "complete, partial, withheld or failed", nullable=False),
             Column("reason", pl.String, "-", "why it is not complete"),
             Column("version", pl.String, "-", "feature set that was computed; null where no version of the code changes the values"),
+            Column("written_at", UTC, "UTC", "when its rows were last written; null when a run failed before it wrote any"),
             Column("run_id", pl.String, "-", "orchestrator run that wrote it"),
         ),
         event_time="window_start",

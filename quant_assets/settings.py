@@ -90,6 +90,7 @@ class Settings(BaseSettings):
 
     profile: Profile = "offline"
     universe: Path | None = None
+    warehouse: bool = True
     paths: Paths = Paths()
     signal: Signal = Signal()
     grids: Grids = Grids()
@@ -139,6 +140,10 @@ class Settings(BaseSettings):
     @property
     def lake_root(self) -> Path:
         return self.path(self.paths.data) / "lake"
+
+    @property
+    def warehouse_file(self) -> Path:
+        return self.path(self.paths.data) / "warehouse.duckdb"
 
     @property
     def dagster_storage(self) -> Path:

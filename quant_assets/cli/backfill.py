@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -20,7 +20,11 @@ from quant_assets.lake.night_lock import night_lock
 from quant_assets.logs import log_to
 from quant_assets.planning import Phase, Rectangle
 from quant_assets.reporting import wording
+from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,6 @@ def backfill(
         if plan:
             _show(lines, window, as_json=as_json)
             return
-        from quant_assets.definitions import build_defs
         from quant_assets.defs.backfill import run_backfill
         from quant_assets.defs.nightly import take_over
 
@@ -71,10 +74,10 @@ def backfill(
             log_to(settings.path(settings.paths.logs))
             work.lake.check()
             work.lake.sweep()
-            take_over(instance)
+            take_over(settings, instance)
             aside.print(f"Backfill of {window}, profile {settings.profile}, {wording.count(len(asked.tickers), 'name')}")
             with Progress(lines) as progress:
-                outcome = run_backfill(build_defs(settings), instance, work, asked, progress=progress)
+                outcome = run_backfill(lambda: _definitions(settings), instance, work, asked, progress=progress)
     told = f"{wording.count(len(outcome.runs), 'run')}, {len(outcome.failed)} failed"
     told += f", {outcome.skipped} already finished before" if outcome.skipped else ""
     status = "done" if not outcome.failed else "failed" if len(outcome.failed) == len(outcome.runs) else "partial"
@@ -173,3 +176,9 @@ def _show(lines: Sequence[Line], window: Window, *, as_json: bool) -> None:
     known = [line.seconds for line in lines if line.seconds is not None]
     if len(known) == len(lines):
         screen.print(f"All together about {duration(sum(known))}, as the last runs suggest.")
+
+
+def _definitions(settings: Settings) -> dg.Definitions:
+    from quant_assets.definitions import build_defs
+
+    return build_defs(settings)

@@ -16,10 +16,12 @@ from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, d
 from quant_assets.lake.night_lock import night_lock
 from quant_assets.logs import log_to
 from quant_assets.reporting import wording
-from quant_assets.settings import FILE_NAME
+from quant_assets.settings import FILE_NAME, Settings
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from quant_assets.planning import Step
     from quant_assets.validation.skill import Skill
 
@@ -34,6 +36,7 @@ PHASE_TITLES = {
     "portfolio": "portfolio account",
     "decide": "signals and verdicts",
     "report": "report",
+    "warehouse": "warehouse",
 }
 
 
@@ -48,7 +51,6 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
     work = Workspace.open(settings, as_of=date_from(as_of, "--as-of"))
     names = chosen(work.universe, tickers)
     # Dagster, MLflow and the model libraries take seconds to import: after the arguments have proved sensible
-    from quant_assets.definitions import build_defs
     from quant_assets.defs.instance import open_instance
     from quant_assets.defs.nightly import run_night, take_over
     from quant_assets.steps.reports import report_files
@@ -61,10 +63,12 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
             aside.print(f"cleared {leftover.name} in {leftover.parent.name}, left by a run that was killed")
         progress = Progress()
         with progress, open_instance(settings) as instance:
-            take_over(instance)
-            outcome = run_night(build_defs(settings), instance, work, decide=names, progress=progress)
+            take_over(settings, instance)
+            outcome = run_night(lambda: _definitions(settings), instance, work, decide=names, progress=progress)
     csv, html = report_files(work)
     errors: list[dict[str, str | None]] = [{"ticker": ticker, "message": reason} for ticker, reason in outcome.failed.items()]
+    if outcome.warehouse:
+        errors.append({"ticker": None, "message": f"the warehouse does not show this night: {outcome.warehouse}"})
     if outcome.stopped:
         errors.append({"ticker": None, "message": outcome.stopped})
     if as_json:
@@ -209,3 +213,9 @@ def _night_table(rows: Sequence[dict[str, Any]]) -> Table:
             row["confidence"],
         )
     return table
+
+
+def _definitions(settings: Settings) -> dg.Definitions:
+    from quant_assets.definitions import build_defs
+
+    return build_defs(settings)

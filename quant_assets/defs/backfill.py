@@ -6,6 +6,7 @@ of the same partitions leads to the same rows.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import statistics
@@ -62,7 +63,7 @@ class Journal:
 
 
 def run_backfill(
-    definitions: dg.Definitions,
+    definitions: Callable[[], dg.Definitions],
     instance: dg.DagsterInstance,
     work: Workspace,
     asked: Backfill,
@@ -73,9 +74,10 @@ def run_backfill(
 
     Parameters
     ----------
+    definitions : called before the first run.
     progress : called before each run with its phase and rectangle, its place (from 1) and the number of runs of its phase.
     """
-    outcome, journal = Outcome(), Journal(work, asked)
+    outcome, journal, loaded = Outcome(), Journal(work, asked), functools.cache(definitions)
     for phase in asked.phases:
         runs = asked.runs(phase, work)
         for place, rectangle in enumerate(runs, start=1):
@@ -89,7 +91,7 @@ def run_backfill(
                 BACKFILL_TAG: asked.id,
                 "dagster/max_retries": "0",
             }
-            run = execute(definitions, instance, work, phase, rectangle, tags=tags)
+            run = execute(loaded(), instance, work, phase, rectangle, tags=tags)
             outcome.runs.append(run)
             if run.error is None:
                 journal.add(phase, rectangle)

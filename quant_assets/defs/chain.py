@@ -16,7 +16,9 @@ import dagster as dg
 from quant_assets.defs.jobs import job_name
 from quant_assets.defs.partitions import range_tags
 from quant_assets.defs.resources import AS_OF_TAG
-from quant_assets.planning import REPORT, Phase, Rectangle, Step
+from quant_assets.planning import REPORT, WAREHOUSE, Phase, Rectangle, Step
+from quant_assets.settings import Settings
+from quant_assets.warehouse import is_offered
 from quant_assets.workspace import Workspace
 
 NIGHT_TAG = "quant_assets/night"
@@ -82,20 +84,21 @@ def busy_runs(instance: dg.DagsterInstance, link: Link | None = None) -> list[dg
 
 
 def attempts(instance: dg.DagsterInstance, night: dt.date) -> list[str]:
-    """The daemon's attempts at a night so far."""
+    """The schedule's attempts at a night so far."""
     runs = instance.get_runs(filters=dg.RunsFilter(tags={NIGHT_TAG: night.isoformat()}))
-    return sorted({link.attempt for run in runs if (link := Link.of(run)) is not None and link.attempt != TERMINAL})
+    return sorted({link.attempt for run in runs if (link := Link.of(run)) is not None and link.attempt.isdigit()})
 
 
-def open_chain(instance: dg.DagsterInstance) -> Link | None:
+def open_chain(settings: Settings, instance: dg.DagsterInstance) -> Link | None:
     """The chain that is at work: it has an unfinished run, or one that ended so lately that its successor is on its way."""
     if busy := busy_runs(instance):
         return Link.of(busy[0])
+    last = (WAREHOUSE if settings.warehouse and is_offered() else REPORT).name
     for record in instance.get_run_records(limit=20):
         link = Link.of(record.dagster_run)
         if link is None or link.attempt == TERMINAL:
             continue
-        over = link.phase == REPORT.name or record.dagster_run.status == dg.DagsterRunStatus.CANCELED
+        over = link.phase == last or record.dagster_run.status == dg.DagsterRunStatus.CANCELED
         return None if over or time.time() - (record.end_time or 0) > HOP_SECONDS else link
     return None
 

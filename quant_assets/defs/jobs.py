@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from quant_assets.planning import PHASES, Phase
+from quant_assets.planning import PHASES, WAREHOUSE, Phase
+from quant_assets.warehouse import is_offered
 
 ASSETS = {
     "indices": ("index_prices",),
@@ -17,6 +18,7 @@ ASSETS = {
     "decide": ("signal", "trade_synthesis"),
     "report": ("daily_report",),
 }
+"""The assets of each phase; the warehouse's are its group."""
 
 
 def job_name(phase: Phase) -> str:
@@ -28,6 +30,8 @@ def phase_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     """The jobs of the night, in order."""
     jobs = []
     for place, phase in enumerate(PHASES, start=1):
-        selection = dg.AssetSelection.assets(*ASSETS[phase.name])
+        if phase is WAREHOUSE and not is_offered():
+            continue
+        selection = dg.AssetSelection.groups(phase.name) if phase is WAREHOUSE else dg.AssetSelection.assets(*ASSETS[phase.name])
         jobs.append(dg.define_asset_job(job_name(phase), selection=selection, description=f"Phase {place} of the night: {phase.name}."))
     return jobs

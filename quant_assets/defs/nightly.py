@@ -5,6 +5,7 @@ What comes next is `planning.py`'s business. A name that fails falls out of the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,25 +15,28 @@ from quant_assets.defs.chain import TERMINAL, bury, chain_tags, open_chain
 from quant_assets.defs.phase_run import PhaseRun, execute
 from quant_assets.errors import LockHeld
 from quant_assets.lake.coverage import ALL
-from quant_assets.planning import PHASES, Step, losses, next_step, reasons
+from quant_assets.planning import DECIDING, WAREHOUSE, Step, losses, next_step, reasons
+from quant_assets.settings import Settings
 from quant_assets.steps.reports import report_files
 from quant_assets.workspace import Workspace
 
 
 @dataclass
 class Outcome:
-    """What a night did. `failed` maps each lost name to its reason; `stopped` says why the chain ended early, if it did."""
+    """What a night did. `failed` maps each lost name to its reason; `stopped` says why the chain ended early, `warehouse` why it
+    does not show this night, if so."""
 
     runs: list[PhaseRun] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     stopped: str | None = None
+    warehouse: str | None = None
 
     @property
     def status(self) -> str:
-        return "failed" if self.stopped else "partial" if self.failed else "done"
+        return "failed" if self.stopped else "partial" if self.failed or self.warehouse else "done"
 
 
-def take_over(instance: dg.DagsterInstance) -> None:
+def take_over(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Ends what a killed run left open; call it under the lock.
 
     Raises
@@ -40,14 +44,14 @@ def take_over(instance: dg.DagsterInstance) -> None:
     LockHeld : the daemon is at work on a night.
     """
     bury(instance, at_terminal=True)
-    if (link := open_chain(instance)) is not None:
+    if (link := open_chain(settings, instance)) is not None:
         raise LockHeld(
             f"the scheduled night of {link.night} is at its phase {link.phase}", remedy="wait for it to end, or cancel it in the UI"
         )
 
 
 def run_night(
-    definitions: dg.Definitions,
+    definitions: Callable[[], dg.Definitions],
     instance: dg.DagsterInstance,
     work: Workspace,
     *,
@@ -58,19 +62,21 @@ def run_night(
 
     Parameters
     ----------
+    definitions : called before the first run, so that a night with nothing to do does not wait for them.
     decide : the tickers to take a decision on.
     progress : called before each phase that has work.
     """
-    outcome = Outcome()
+    outcome, loaded = Outcome(), functools.cache(definitions)
     after: str | None = None
     while step := next_step(work, after, decide=decide, ran=bool(outcome.runs) or not all(file.exists() for file in report_files(work))):
         progress(step)
         for rectangle in step.runs:
             tags = chain_tags(work, step.phase, rectangle, attempt=TERMINAL)
-            outcome.runs.append(execute(definitions, instance, work, step.phase, rectangle, tags=tags))
+            outcome.runs.append(execute(loaded(), instance, work, step.phase, rectangle, tags=tags))
         after = step.phase.name
     if outcome.runs:
-        lost = losses(work, PHASES, decide=decide)
+        lost = losses(work, DECIDING, decide=decide)
         outcome.failed = reasons(work, lost)
         outcome.stopped = outcome.failed.pop(ALL, None)
+        outcome.warehouse = reasons(work, losses(work, [WAREHOUSE], decide=decide)).get(ALL)
     return outcome

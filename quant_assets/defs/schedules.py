@@ -41,7 +41,7 @@ def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
 def tonight(settings: Settings, instance: dg.DagsterInstance, now: dt.datetime) -> list[dg.RunRequest] | dg.SkipReason:
     """The runs that begin the earliest session that has closed by `now` and is not decided, or why there are none."""
     bury(instance, at_terminal=False)
-    if (link := open_chain(instance)) is not None:
+    if (link := open_chain(settings, instance)) is not None:
         return dg.SkipReason(f"the night of {link.night} is at its phase {link.phase}: one night at a time")
     if night_lock.is_held(settings.lake_root):
         return dg.SkipReason("a run started in a terminal is writing this lake: one night at a time")

@@ -1,14 +1,16 @@
-"""Sensors: what carries a night from phase to phase, whatever its runs end with."""
+"""Sensors: what carries a night from phase to phase, whatever its runs end with, and what begins one for a new name."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from quant_assets.defs.chain import RETRIED_TAG, TERMINAL, Link, busy_runs, requests
+from quant_assets.defs.chain import RETRIED_TAG, TERMINAL, Link, busy_runs, open_chain, requests
 from quant_assets.defs.partitions import rectangle_of
 from quant_assets.defs.phase_run import failure_sentence
+from quant_assets.lake import night_lock
 from quant_assets.planning import PHASES, Rectangle, explain, next_step, windows_of
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
@@ -83,3 +85,31 @@ def _reason(context: dg.RunStatusSensorContext) -> str | None:
     records = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     told = [failure_sentence(event) for record in records if (event := record.event_log_entry.dagster_event) is not None]
     return next((sentence for sentence in told if sentence), KILLED)
+
+
+def new_names_sensor(settings: Settings, jobs: Sequence[dg.UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+    """The cursor holds the names asked for, so that each is asked for once; a name that leaves the universe is forgotten."""
+
+    @dg.sensor(
+        name="new_names",
+        jobs=jobs,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="A name in the universe file without history gets all of it, and everything that follows from it.",
+    )
+    def new_names(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        asked = set(json.loads(context.cursor or "[]"))
+        work = Workspace.open(settings)
+        stored = set(work.lake.scan("prices", window=work.history).select("ticker").unique().collect()["ticker"])
+        fresh = [ticker for ticker in work.universe.tickers if ticker not in stored | asked]
+        if not stored or not fresh:
+            return dg.SkipReason("every name has history" if stored else "the lake is empty: the first night fills it")
+        if (link := open_chain(settings, context.instance)) is not None or night_lock.is_held(settings.lake_root):
+            return dg.SkipReason(f"{', '.join(fresh)}: waiting for the night of {link.night} to end" if link else "a terminal is at work")
+        step = next_step(work, None, decide=work.universe.tickers, ran=False)
+        if step is None:
+            return dg.SkipReason("every name has history")
+        kept = sorted((asked | set(fresh)) & set(work.universe.tickers))
+        return dg.SensorResult(list(requests(work, step, attempt=f"new-{'-'.join(fresh)}"[:60])), cursor=json.dumps(kept))
+
+    return new_names

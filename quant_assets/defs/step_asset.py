@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,11 @@ from quant_assets.schemas import TABLES
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """5, 15 and 35 seconds, give or take: for what passes by itself (`QuantAssetsError.transient`). Anything else fails at once."""
+
+
+WITHIN_A_LONG_WEEKEND = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(days=6), warn_window=dt.timedelta(days=4))
+"""For what every night writes: Friday evening to Tuesday evening is four days."""
+WITHIN_A_QUARTER = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(days=100), warn_window=dt.timedelta(days=95))
 
 
 def step_asset(*, table: str, **options: Any) -> Callable[[Callable[..., Events]], dg.AssetsDefinition]:

@@ -14,7 +14,7 @@ import polars as pl
 from quant_assets.calendars import Window, session_table
 from quant_assets.errors import LookbackIncomplete
 from quant_assets.lake.store import Lake
-from quant_assets.schemas import TABLES
+from quant_assets.schemas import TABLES, UTC
 from quant_assets.universe import Universe
 
 ALL = "ALL"
@@ -87,6 +87,12 @@ def log_rows(lake: Lake, table: str, windows: Mapping[str, Window]) -> pl.DataFr
     return counts[0].join(counts[1], on=["key", "window"], how="full", coalesce=True)
 
 
+def written(lake: Lake, table: str, since: dt.date, before: dt.date) -> pl.DataFrame:
+    """key, window, written_at of the table's cells that begin in these dates."""
+    rows = lake.scan("coverage", window=Window(since, before), scope={"table": table})
+    return rows.select("window", "written_at", key="ticker").collect()
+
+
 def unrecorded(
     lake: Lake, table: str, expected: pl.DataFrame, windows: Mapping[str, Window], *, version: str | None = None
 ) -> pl.DataFrame:
@@ -136,6 +142,7 @@ def record(
     *,
     until: dt.date,
     run_id: str | None,
+    written_at: dt.datetime,
     reasons: Mapping[tuple[str, str], str] | None = None,
     version: str | None = None,
 ) -> None:
@@ -176,6 +183,7 @@ def record(
             .alias("status"),
             "reason",
             pl.lit(version, dtype=pl.String).alias("version"),
+            pl.lit(written_at).cast(UTC).alias("written_at"),
             pl.lit(run_id, dtype=pl.String).alias("run_id"),
         )
     )
@@ -202,7 +210,7 @@ def fail(
     before = lake.scan("coverage", keys=keys, window=cover, scope={"table": table}).collect()
     spoken = before.filter(pl.col("run_id") == run_id, pl.col("reason").is_not_null()).select("window", key="ticker")
     failed = lacking.join(spoken, on=["key", "window"], how="anti").join(counts, on=["key", "window"])
-    known = before.select("window", "logged", "quarantined", "version", key="ticker")
+    known = before.select("window", "logged", "quarantined", "version", "written_at", key="ticker")
     rows = failed.join(known, on=["key", "window"], how="left").select(
         pl.lit(table).alias("table"),
         pl.col("key").alias("ticker"),
@@ -214,6 +222,7 @@ def fail(
         pl.lit("failed").alias("status"),
         pl.lit(reason).alias("reason"),
         "version",
+        "written_at",
         pl.lit(run_id).alias("run_id"),
     )
     kept = before.join(rows, on=["table", "ticker", "window"], how="anti")

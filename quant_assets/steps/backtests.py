@@ -14,7 +14,7 @@ from quant_assets.demand import competing_tickers, score_versions, tradable_tick
 from quant_assets.lake import coverage
 from quant_assets.models.terms import MODEL_NAME
 from quant_assets.schemas import TABLES
-from quant_assets.steps.guard import ready
+from quant_assets.steps.guard import note, ready
 from quant_assets.steps.result import StepResult
 from quant_assets.workspace import Workspace
 
@@ -27,7 +27,7 @@ def backtest_names(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     names = ready(work, tradable, _needs(work, windows))
     booked = _book(work, names.tickers, windows, "ticker", ALONE, among=())
     withheld = names.withheld(list(windows))
-    coverage.record(work.lake, "equity", work.universe, tradable, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
+    note(work, "equity", tradable, windows, run_id=run_id, withheld=withheld)
     return dataclasses.replace(_result(booked, names.tickers), withheld=withheld)
 
 

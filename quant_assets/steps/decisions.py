@@ -12,13 +12,13 @@ from quant_assets.decisions.signal import band, ranked, rule_of
 from quant_assets.decisions.synthesis import write_by_rules
 from quant_assets.errors import BadArgument
 from quant_assets.features.catalog import MODEL_FEATURES
-from quant_assets.lake import coverage
+from quant_assets.freshness import stale_inputs
 from quant_assets.lake.coverage import ALL
 from quant_assets.models.pooled import content_hash, score_interval
 from quant_assets.models.terms import MIN_HISTORY_SESSIONS, MODEL_NAME
 from quant_assets.planning import PHASES, losses, reasons
 from quant_assets.schemas import TABLES
-from quant_assets.steps.guard import ready
+from quant_assets.steps.guard import note, ready
 from quant_assets.steps.models import record_of, registry, trained_at
 from quant_assets.steps.result import StepResult
 from quant_assets.workspace import Workspace
@@ -36,11 +36,11 @@ def decide(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id:
         session, day = night.as_of, day_window(night.as_of)
         listed = [ticker for ticker in tickers if night.universe[ticker].listed <= session]
         names = ready(work, listed, dict.fromkeys(("prices", "features", "oos_predictions"), day))
-        rows = _signals(night, names.tickers, day)
+        rows = _caveats(night, _signals(night, names.tickers, day))
         work.lake.replace("signal", rows, keys=names.tickers, window=day)
         withheld |= names.withheld([session.isoformat()])
         parts.append(rows)
-    coverage.record(work.lake, "signal", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
+    note(work, "signal", tickers, windows, run_id=run_id, withheld=withheld)
     decided = pl.concat(parts)
     bands = dict(decided.drop_nulls("signal").group_by("signal").len().sort("signal").iter_rows())
     return StepResult(decided, {"bands": bands}, withheld=withheld)
@@ -62,7 +62,7 @@ def synthesise(work: Workspace, tickers: Sequence[str], windows: Windows, *, run
         work.lake.replace("trade_synthesis", rows, keys=names.tickers, window=day)
         withheld |= names.withheld([session.isoformat()])
         parts.append(rows)
-    coverage.record(work.lake, "trade_synthesis", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
+    note(work, "trade_synthesis", tickers, windows, run_id=run_id, withheld=withheld)
     return StepResult(pl.concat(parts), withheld=withheld)
 
 
@@ -164,6 +164,13 @@ def _signals(night: Workspace, tickers: Sequence[str], day: Window) -> pl.DataFr
             rule=pl.lit(rule_of(night.settings.signal)),
         )
     )
+
+
+def _caveats(night: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
+    """A decision on stale input says so beside its score."""
+    stale = stale_inputs(night, rows["ticker"].to_list())
+    caveat = pl.col("ticker").replace_strict(stale, default=None, return_dtype=pl.String)
+    return rows.with_columns(pl.coalesce("reason", caveat).alias("reason"))
 
 
 def _intervals(night: Workspace, run_id: str, rows: pl.DataFrame) -> pl.DataFrame:

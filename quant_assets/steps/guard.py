@@ -1,4 +1,4 @@
-"""The look-back guard of a step: which of the names asked for have everything the step reads, and why the others are withheld."""
+"""Before and after a step: which of the names asked for have everything it reads, and what `coverage` says of it afterwards."""
 
 from __future__ import annotations
 
@@ -42,3 +42,28 @@ def ready(work: Workspace, tickers: Sequence[str], needs: Mapping[str, Window]) 
         tables = " and ".join(needs)
         raise LookbackIncomplete.of(missing, remedy=f"materialise {tables} for {next(iter(needs.values()))} first")
     return Ready(complete, missing)
+
+
+def note(
+    work: Workspace,
+    table: str,
+    tickers: Sequence[str],
+    windows: Mapping[str, Window],
+    *,
+    run_id: str | None,
+    withheld: Mapping[tuple[str, str], str],
+    version: str | None = None,
+) -> None:
+    """Writes down in `coverage` what a step has done with its cells; parameters as `coverage.record`."""
+    coverage.record(
+        work.lake,
+        table,
+        work.universe,
+        tickers,
+        windows,
+        until=work.after_as_of,
+        run_id=run_id,
+        written_at=work.clock(),
+        reasons=withheld,
+        version=version,
+    )

@@ -20,7 +20,7 @@ from quant_assets.quality.gate import Verdict, judge_prices
 from quant_assets.schemas import TABLES
 from quant_assets.sources import source_named, sources
 from quant_assets.sources.reconcile import compare_returns, findings_log
-from quant_assets.steps.guard import ready
+from quant_assets.steps.guard import note, ready
 from quant_assets.steps.result import StepResult
 from quant_assets.universe import Universe
 from quant_assets.workspace import Workspace
@@ -91,7 +91,7 @@ def store_prices(
         work.lake.replace("prices", accepted.filter(inside), keys=good, window=year)
         work.lake.replace("quality_log", log.filter(inside), keys=good, window=year, scope=scope)
     withheld = {(ticker, str(year)): reason for (ticker, year), reason in verdict.withheld.items()}
-    coverage.record(work.lake, "prices", universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
+    note(work, "prices", tickers, windows, run_id=run_id, withheld=withheld)
     figures = {
         "tickers": len(tickers),
         "quarantined_rows": verdict.quarantined.height,
@@ -114,17 +114,7 @@ def build_features(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     rows = TABLES["features"].conform(rows)
     work.lake.replace("features", rows, keys=names.tickers, window=asked)
     withheld = names.withheld(list(windows))
-    coverage.record(
-        work.lake,
-        "features",
-        work.universe,
-        tickers,
-        windows,
-        until=work.after_as_of,
-        run_id=run_id,
-        reasons=withheld,
-        version=ALL_FEATURES,
-    )
+    note(work, "features", tickers, windows, run_id=run_id, withheld=withheld, version=ALL_FEATURES)
     empty = rows.select(pl.col(list(CATALOG)).null_count() / max(rows.height, 1))
     figures = {
         "feature_set": feature_set_hash(MODEL_FEATURES),
@@ -146,7 +136,7 @@ def build_labels(work: Workspace, tickers: Sequence[str], windows: Windows, *, r
     rows = TABLES["labels"].conform(rows)
     work.lake.replace("labels", rows, keys=names.tickers, window=asked)
     withheld = names.withheld(list(windows))
-    coverage.record(work.lake, "labels", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
+    note(work, "labels", tickers, windows, run_id=run_id, withheld=withheld)
     known = rows["label"].drop_nulls()
     figures = {"known_labels": known.len(), "base_rate": float(known.to_numpy().mean()) if known.len() else None}
     return StepResult(rows, figures, withheld=withheld)

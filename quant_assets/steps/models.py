@@ -16,7 +16,7 @@ from quant_assets.models.pooled import TrainedModel, importances, predict, train
 from quant_assets.models.registry import ModelRegistry
 from quant_assets.models.terms import MODEL_NAME
 from quant_assets.schemas import TABLES
-from quant_assets.steps.guard import ready
+from quant_assets.steps.guard import note, ready
 from quant_assets.steps.result import StepResult
 from quant_assets.validation.skill import Skill, measure
 from quant_assets.workspace import Workspace
@@ -101,7 +101,7 @@ def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *,
         work.lake.replace("oos_predictions", rows, keys=names.tickers, window=asked, scope={"model": MODEL_NAME})
         parts.append(rows)
     withheld = names.withheld(list(windows))
-    coverage.record(work.lake, "oos_predictions", work.universe, tickers, windows, until=work.after_as_of, run_id=run_id, reasons=withheld)
+    note(work, "oos_predictions", tickers, windows, run_id=run_id, withheld=withheld)
     scored = pl.concat(parts)
     return StepResult(scored, {"without_score": scored["score"].null_count()}, withheld=withheld)
 

@@ -45,10 +45,10 @@ def graph(settings: Settings) -> AssetGraphView:
 
 def parents(graph: AssetGraphView, child: str, keys: Sequence[str], parent: str) -> set[str]:
     """Partitions of `parent` that these of `child` depend on; none of them may be a key that does not exist."""
-    definition = graph.asset_graph.get(AssetKey(child)).partitions_def
+    definition = graph.asset_graph.get(AssetKey.from_user_string(child)).partitions_def
     assert definition is not None
-    subset = graph.get_subset_from_partition_keys(AssetKey(child), definition, set(keys))
-    found, nonexistent = graph.compute_parent_subset_and_required_but_nonexistent_subset(AssetKey(parent), subset)
+    subset = graph.get_subset_from_partition_keys(AssetKey.from_user_string(child), definition, set(keys))
+    found, nonexistent = graph.compute_parent_subset_and_required_but_nonexistent_subset(AssetKey.from_user_string(parent), subset)
     assert nonexistent.is_empty
     return set(found.expensively_compute_partition_keys())
 
@@ -154,6 +154,8 @@ def test_range_tags_cover_exactly_the_rectangle(layout: Grids, universe: Univers
         ("signal", "2012-12-31|AAPL", "oos_predictions", {"2012-10|AAPL"}),
         ("trade_synthesis", "2013-03-01|AAPL", "signal", {"2013-03-01|AAPL"}),
         ("daily_report", "2013-03-01", "portfolio_backtest", {"2013-01"}),
+        ("warehouse/stg_index_prices", "2012", "index_prices", {"2012"}),
+        ("warehouse/returns", "2012", "warehouse/stg_prices", {"2012"}),
     ],
 )
 def test_what_a_partition_depends_on(graph: AssetGraphView, child: str, key: str, parent: str, expected: set[str]):
@@ -172,3 +174,7 @@ def test_no_partition_of_any_asset_asks_for_a_key_that_does_not_exist(graph: Ass
         keys = list(map(str, node.partitions_def.get_partition_keys()))
         for parent in node.parent_keys:
             parents(graph, key.to_user_string(), [min(keys), max(keys)], parent.to_user_string())
+
+
+def test_a_year_of_the_warehouse_needs_that_year_of_every_name(graph: AssetGraphView, universe: Universe):
+    assert parents(graph, "warehouse/stg_prices", ["2012"], "prices") == {f"2012|{ticker}" for ticker in universe.tickers}

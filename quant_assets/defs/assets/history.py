@@ -5,7 +5,7 @@ import dagster as dg
 from quant_assets.defs.materialise import Events, check_specs, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
-from quant_assets.defs.step_asset import step_asset
+from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, step_asset
 from quant_assets.defs.vendor_types import check_vendor_frames
 from quant_assets.steps import history
 
@@ -18,6 +18,7 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         group_name="sources",
         kinds={"python", "parquet"},
         check_specs=check_specs("index_prices", "suite"),
+        freshness_policy=WITHIN_A_LONG_WEEKEND,
     )
     def index_prices(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Daily bars of the S&P 500 and the Nasdaq Composite: what a name's beta is measured against."""
@@ -33,6 +34,7 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         group_name="sources",
         kinds={"pandas", "polars", "parquet"},
         check_specs=check_specs("prices", "gate", "sources_agree", "suite"),
+        freshness_policy=WITHIN_A_LONG_WEEKEND,
     )
     def prices(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Daily bars as traded, with splits and dividends, behind the quality gate: rows that break a rule go to quarantine."""
@@ -53,6 +55,7 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="features",
         kinds={"polars", "parquet"},
+        freshness_policy=WITHIN_A_LONG_WEEKEND,
     )
     def features(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """What is known about a name at each close: returns, trend, momentum, volatility, volume and beta, one column a feature."""

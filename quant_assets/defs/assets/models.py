@@ -10,7 +10,7 @@ import dagster as dg
 from quant_assets.defs.materialise import Events, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
-from quant_assets.defs.step_asset import step_asset
+from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, WITHIN_A_QUARTER, step_asset
 
 
 def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -21,6 +21,7 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         deps=[dg.AssetDep("features", partition_mapping=EVERYTHING), dg.AssetDep("labels", partition_mapping=EVERYTHING)],
         group_name="models",
         kinds={"xgboost", "mlflow"},
+        freshness_policy=WITHIN_A_QUARTER,
     )
     def pooled_model(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Gradient-boosted trees over all names, trained at each quarter's first day on labels that had ended before it."""
@@ -46,6 +47,7 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         ],
         group_name="models",
         kinds={"xgboost", "parquet"},
+        freshness_policy=WITHIN_A_LONG_WEEKEND,
     )
     def oos_predictions(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Scores of each quarter by the model that was trained before it: the honest record that backtests and reports read."""

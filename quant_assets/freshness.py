@@ -1,0 +1,70 @@
+"""Whether what a table was computed from has been written again since: prices that a vendor corrected, features of another night.
+
+Scores of past quarters are left alone on purpose: they are what was forecast then. Only the running quarter's follow their features.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import polars as pl
+
+from quant_assets.calendars import Window, quarter_window, year_window
+from quant_assets.lake import coverage
+from quant_assets.workspace import Workspace
+
+
+def outdated(table: str, work: Workspace, expected: pl.DataFrame) -> pl.DataFrame:
+    """key, session: the first expected session of each cell that was written before something it reads.
+
+    Parameters
+    ----------
+    expected : key, session of the table, up to the night.
+    """
+    if table in ("features", "labels"):
+        read, windows = _bars(work, table), work.year_windows()
+    elif table == "oos_predictions":
+        quarter = quarter_window(work.as_of)
+        read, windows = _features(work), {quarter.start.strftime("%Y-%m"): quarter}
+    else:
+        return expected.clear()
+    since = min(window.start for window in windows.values())
+    wrote = coverage.written(work.lake, table, since, work.after_as_of)
+    old = read.join(wrote, on=["key", "window"]).filter(pl.col("read_at") > pl.col("written_at"))
+    return coverage.by_cell(expected, windows).join(old, on=["key", "window"], how="semi").select("key", session="first")
+
+
+def stale_inputs(work: Workspace, tickers: Sequence[str]) -> dict[str, str]:
+    """For each name whose decision of this night would rest on something older than what it was computed from: what that is."""
+    expected = coverage.listed_sessions(work.universe, Window(quarter_window(work.as_of).start, work.after_as_of), tickers=tickers)
+    told = {}
+    for table, read in (("oos_predictions", "features"), ("features", "prices")):
+        for ticker in outdated(table, work, expected)["key"]:
+            told[ticker] = f"stale input: its {table} are older than the {read} they were computed from; run again"
+    return told
+
+
+def _bars(work: Workspace, table: str) -> pl.DataFrame:
+    """key, window (year), read_at: when the last bar that the table's year reads was fetched, of the name or of an index."""
+    bars = work.lake.scan("prices", window=work.history).group_by("ticker", _year().alias("year"))
+    fetched = bars.agg(pl.col("fetched_at").max()).sort("ticker", "year").collect()
+    if table == "labels":  # a label of December ends in January
+        read = fetched.with_columns(read_at=pl.max_horizontal("fetched_at", pl.col("fetched_at").shift(-1).over("ticker")))
+    else:
+        index = work.lake.scan("index_prices", window=work.history).group_by(_year().alias("year")).agg(index_at=pl.col("fetched_at").max())
+        both = fetched.join(index.collect(), on="year", how="left").sort("ticker", "year")
+        read = both.with_columns(read_at=pl.max_horizontal("fetched_at", "index_at").cum_max().over("ticker"))
+    return read.select(key="ticker", window=pl.col("year").cast(pl.String), read_at="read_at")
+
+
+def _year() -> pl.Expr:
+    return pl.col("session").dt.year()
+
+
+def _features(work: Workspace) -> pl.DataFrame:
+    """key, window (the running quarter), read_at: when the features of the running year were written."""
+    year: dt.date = year_window(work.as_of.year).start
+    quarter = quarter_window(work.as_of).start.strftime("%Y-%m")
+    wrote = coverage.written(work.lake, "features", year, work.after_as_of)
+    return wrote.select("key", pl.lit(quarter).alias("window"), read_at="written_at")
