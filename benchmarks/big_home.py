@@ -19,20 +19,24 @@ from quant_assets.demand import GRIDS, SERIES, demand, score_versions, windows_o
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
-from quant_assets.schemas import TABLES
+from quant_assets.schemas import TABLES, UTC
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 N_NAMES = 500
+# Up to 1 March 2013: 20 years, 20 quarters, 20 sessions.
 SETTINGS = """universe = "universe.csv"
+warehouse = false
 
 [grids]
 history_start = 1994-01-01
 first_cutoff = 2008-04-01
 first_decision = 2013-02-01
 """
-"""Up to 1 March 2013: 20 years, 20 quarters, 20 sessions."""
+FIRST_DECISION = dt.date(2013, 2, 1)
+SCORE = pl.lit(0.5)
+WRITTEN_AT = pl.lit(dt.datetime(2013, 3, 3, tzinfo=dt.UTC), dtype=UTC)
 FILLERS: dict[object, object] = {
     pl.String: "synthetic",
     pl.Float64: 1.0,
@@ -40,7 +44,7 @@ FILLERS: dict[object, object] = {
     pl.Int8: 1,
     pl.Boolean: False,
     pl.Date: dt.date(2000, 1, 3),
-    pl.Datetime("us", "UTC"): dt.datetime(2013, 3, 2, tzinfo=dt.UTC),
+    UTC: dt.datetime(2013, 3, 2, tzinfo=dt.UTC),
     pl.List(pl.String): ["synthetic"],
 }
 
@@ -62,10 +66,9 @@ def build(folder: Path) -> Workspace:
         _write(work, table, days.with_columns(**told.get(table, {})))
     _write_models(work)
     _write_accounts(work, names)
-    night = Window(work.as_of, work.after_as_of)
-    decided = coverage.listed_sessions(work.universe, night).rename({"key": "ticker"})
-    by_model = {"rule": pl.lit(decision_rule_of(work.settings.signal)), "cutoff": pl.lit(work.cutoff), "model_run_id": _run(pl.lit(work.cutoff))}
-    _write(work, "signal", decided.with_columns(**by_model))
+    decided = coverage.listed_sessions(work.universe, Window(FIRST_DECISION, work.after_as_of)).rename({"key": "ticker"})
+    rule = pl.lit(decision_rule_of(work.settings.signal))
+    _write(work, "signal", decided.with_columns(rule=rule, score=SCORE, model_run_id=_run(pl.lit(work.cutoff))))
     for table in ("trade_synthesis", "daily_report"):
         _write(work, table, decided)
     _write_coverage(work, names)
@@ -89,7 +92,7 @@ def _write_models(work: Workspace) -> None:
     scored = coverage.listed_sessions(work.universe, work.out_of_sample).rename({"key": "ticker"})
     cutoff = pl.col("session").dt.truncate("1q")
     _write(
-        work, "oos_predictions", scored.with_columns(model=pl.lit(MODEL_NAME), cutoff=cutoff, model_run_id=_run(cutoff), score=pl.lit(0.5))
+        work, "oos_predictions", scored.with_columns(model=pl.lit(MODEL_NAME), cutoff=cutoff, model_run_id=_run(cutoff), score=SCORE)
     )
 
 
@@ -112,13 +115,13 @@ def _write_coverage(work: Workspace, names: list[str]) -> None:
         (table, name, key, window.start, ALL_FEATURES if table == "features" else None)
         for table in GRIDS
         if table not in {*SERIES, "daily_report"}
-        for key, window in windows_of(table, work).items()
+        for key, window in windows_of(table, work, since=FIRST_DECISION).items()
         for name in names
     ]
     told = TABLES["coverage"].schema
     schema = {name: told[name] for name in ("table", "ticker", "window", "window_start", "version")}
     nothing = {name: pl.lit(0, dtype=pl.Int64) for name in ("logged", "quarantined")}
-    _write(work, "coverage", pl.DataFrame(rows, schema=schema, orient="row").with_columns(status=pl.lit("complete"), **nothing))
+    _write(work, "coverage", pl.DataFrame(rows, schema=schema, orient="row").with_columns(status=pl.lit("complete"), written_at=WRITTEN_AT, **nothing))
 
 
 def _write(work: Workspace, table: str, rows: pl.DataFrame) -> None:
