@@ -195,7 +195,7 @@ def plan(phase: Phase, work: Workspace, *, tickers: Sequence[str]) -> list[Recta
 def runs_of(phase: Phase, work: Workspace, wanted: Set[Cell], *, since: dt.date | None = None) -> list[Rectangle]:
     """The runs that fill these cells, in order."""
     windows = windows_of(phase, work, since=since)
-    if phase.by_ticker:
+    if wanted and phase.by_ticker:
         grid = {(ticker, window) for ticker in work.universe.tickers for window in windows}
         free = grid - all_cells(phase, work, tickers=work.universe.tickers, since=since)
         return rectangles(wanted, work.universe.tickers, list(windows), free=free)

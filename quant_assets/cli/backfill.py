@@ -58,7 +58,6 @@ def backfill(
     settings = settings_for(profile)
     work = Workspace.open(settings)
     window = sessions_between(start, end, work.history)
-    work = dataclasses.replace(work, as_of=window.last_day)
     asked = Backfill(window, tuple(chosen(work.universe, tickers)), named_tables(tables), only_missing)
     from quant_assets.defs.instance import open_instance
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.instance import InstanceRef
+from sqlalchemy.exc import DBAPIError
 
 from quant_assets.errors import LakeError
+from quant_assets.lake.store import MAKE_WRITABLE
 from quant_assets.settings import Settings
 
 STORAGE_VARIABLE = "QUANT_ASSETS_DAGSTER_STORAGE"
@@ -39,8 +43,18 @@ def dagster_home(settings: Settings) -> Path:
     return home
 
 
-def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance for runs in this process: steps print nothing, so no process is started beside each to capture what they print."""
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The instance for runs in this process: steps print nothing, so no process is started beside each to capture what they print.
+
+    Raises
+    ------
+    LakeError : the run history cannot be read or written.
+    """
     home = dagster_home(settings)
     quiet = {"compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=quiet))
+    try:
+        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=quiet)) as instance:
+            yield instance
+    except DBAPIError as error:
+        raise LakeError(f"the run history in {settings.dagster_storage} fails ({error.orig})", remedy=MAKE_WRITABLE) from error

@@ -10,8 +10,9 @@ import polars as pl
 from quant_assets.calendars import TIMEZONE, Window, is_session, last_closed_session, session_close, session_offset
 from quant_assets.defs.chain import attempts, bury, open_chain, requests
 from quant_assets.defs.jobs import job_name
+from quant_assets.freshness import stale_inputs
 from quant_assets.lake import night_lock
-from quant_assets.planning import PHASES, REPORT, Rectangle, Step, losses, missing_cells, next_step, windows_of
+from quant_assets.planning import PHASES, REPORT, Rectangle, Step, missing_cells, plan, windows_of
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace, last_known_session
 
@@ -22,6 +23,8 @@ AFTER_CLOSE = dt.timedelta(minutes=15)
 CATCH_UP_SESSIONS = 5
 """A machine that was off for longer decides the last of the missed sessions; `backfill` decides older ones."""
 MAX_ATTEMPTS = 3
+DECISIONS = PHASES[PHASES.index(REPORT) - 1 :]
+"""The phases of the decision grid, and the warehouse."""
 
 
 def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
@@ -68,17 +71,17 @@ def _first_to_look_at(settings: Settings, last: dt.date) -> dt.date:
 
 
 def _undecided(work: Workspace) -> bool:
-    """Whether a phase of the night is incomplete: also a night that ended with names left out is tried again."""
-    lost = losses(work, PHASES, decide=work.universe.tickers)
-    return bool(lost.names or lost.stopped) or bool(missing_cells(REPORT, work, tickers=work.universe.tickers))
+    """Whether the night lacks a decision or what shows it, or rests on something old. A name that was lost at any phase lacks its decision,
+    so nothing else need be looked at, twice an hour, in all of the history."""
+    names = work.universe.tickers
+    return any(missing_cells(phase, work, tickers=names) for phase in DECISIONS) or bool(stale_inputs(work, names))
 
 
 def _first_step(work: Workspace) -> Step:
     """The schedule starts one job, so every night begins with that phase: its current window at least."""
-    step = next_step(work, None, decide=work.universe.tickers, ran=False)
-    if step is not None and step.phase is PHASES[0]:
-        return step
-    return Step(PHASES[0], (Rectangle((), (list(windows_of(PHASES[0], work))[-1],)),), None)
+    first = PHASES[0]
+    runs = plan(first, work, tickers=work.universe.tickers) or [Rectangle((), (list(windows_of(first, work))[-1],))]
+    return Step(first, tuple(runs), None)
 
 
 def _nothing_to_do(now: dt.datetime, last: dt.date, given_up: list[dt.date]) -> str:

@@ -44,7 +44,8 @@ def stored_sessions(lake: Lake, table: str, window: Window, *, scope: Mapping[st
     if table == "labels":
         rows = rows.filter(pl.col("label").is_not_null() | (pl.col("label_end") >= window.end))
     key = pl.col(spec.entity) if spec.entity else pl.lit(ALL)
-    return rows.select(key=key, session=pl.col(spec.event_time)).unique().collect()
+    found = rows.select(key=key, session=pl.col(spec.event_time)).collect()
+    return found if len(spec.key) == 1 + bool(spec.entity) else found.unique()
 
 
 def holes(expected: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
@@ -64,9 +65,10 @@ def by_cell(sessions: pl.DataFrame, windows: Mapping[str, Window]) -> pl.DataFra
         schema={"window": pl.String, "start": pl.Date, "end": pl.Date},
         orient="row",
     )
-    placed = sessions.sort("session").join_asof(bounds.sort("start"), left_on="session", right_on="start", check_sortedness=False)
+    days = sessions.select(pl.col("session").unique().sort())  # each day is placed once, however many names have it
+    placed = days.join_asof(bounds.sort("start"), left_on="session", right_on="start", check_sortedness=False)
     return (
-        placed.filter(pl.col("session") < pl.col("end"))
+        sessions.join(placed.filter(pl.col("session") < pl.col("end")), on="session")
         .group_by("key", "window")
         .agg(n=pl.len(), first=pl.col("session").min(), last=pl.col("session").max())
         .sort("key", "window")

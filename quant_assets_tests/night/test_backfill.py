@@ -37,6 +37,15 @@ def test_everything_again_changes_no_row(finished: Home, copy: Callable[[], Home
     assert_same_rows(home, finished)
 
 
+@pytest.mark.parametrize("end", ["2011-12-30", "2012-11-15"])
+def test_the_past_again_knows_what_is_known_today(finished: Home, copy: Callable[[], Home], end: str):
+    """An end before the first decision, and one in the middle of a quarter: known labels stay known, old models get no members."""
+    home = copy()
+    done = home.run("backfill", "--start", "2011-10-03", "--end", end, "--tables", "prices,features,labels,model_runs,equity")
+    assert done.returncode == 0, done.stderr
+    assert_same_rows(home, finished)
+
+
 def test_only_what_is_missing_of_what_is_named(finished: Home, copy: Callable[[], Home]):
     home = copy()
     for table in ("prices", "features"):

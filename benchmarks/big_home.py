@@ -1,0 +1,133 @@
+"""A home of 500 names x 20 years in which nothing is missing: 10,000 partitions on each grid of tickers. Measured in `operate.py`.
+
+The rows are synthetic and hold only what planning reads: keys, versions, rules. No step could work with them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import polars as pl
+
+from quant_assets.backtest.rules import ALONE, STRATEGIES, rule_of
+from quant_assets.backtest.run import PORTFOLIO
+from quant_assets.calendars import Window, session_table
+from quant_assets.decisions.signal import rule_of as decision_rule_of
+from quant_assets.demand import GRIDS, SERIES, demand, score_versions, windows_of
+from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
+from quant_assets.lake import coverage
+from quant_assets.models.terms import MEMBERS, MODEL_NAME
+from quant_assets.schemas import TABLES, UTC
+from quant_assets.settings import Settings
+from quant_assets.workspace import Workspace
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+N_NAMES = 500
+# Up to 1 March 2013: 20 years, 20 quarters, 20 sessions.
+SETTINGS = """universe = "universe.csv"
+warehouse = false
+
+[grids]
+history_start = 1994-01-01
+first_cutoff = 2008-04-01
+first_decision = 2013-02-01
+"""
+FIRST_DECISION = dt.date(2013, 2, 1)
+SCORE = pl.lit(0.5)
+WRITTEN_AT = pl.lit(dt.datetime(2013, 3, 3, tzinfo=dt.UTC), dtype=UTC)
+FILLERS: dict[object, object] = {
+    pl.String: "synthetic",
+    pl.Float64: 1.0,
+    pl.Int64: 1,
+    pl.Int8: 1,
+    pl.Boolean: False,
+    pl.Date: dt.date(2000, 1, 3),
+    UTC: dt.datetime(2013, 3, 2, tzinfo=dt.UTC),
+    pl.List(pl.String): ["synthetic"],
+}
+
+
+def build(folder: Path) -> Workspace:
+    """Writes the home into the folder and opens its last night."""
+    folder.mkdir(parents=True)
+    (folder / "quant_assets.toml").write_text(SETTINGS)
+    names = [f"N{number:03d}" for number in range(N_NAMES)]
+    (folder / "universe.csv").write_text("\n".join(["ticker,source,listed", *(f"{name},bokeh,1994-01-03" for name in names)]) + "\n")
+    shutil.copy(CHECKOUT / "dagster.yaml", folder)
+    work = Workspace.open(Settings.load(home=folder))
+    series = demand("index_prices", work, names).expected
+    _write(work, "index_prices", series.rename({"key": "series"}))
+    for table in ("prices", "features", "labels"):
+        days = coverage.listed_sessions(work.universe, work.history).rename({"key": "ticker"})
+        later = (pl.col("session") + pl.duration(days=3)).cast(pl.Date)
+        told = {"prices": {"price_basis": pl.lit("raw")}, "labels": {"label_end": later, "label": pl.lit(1, dtype=pl.Int8)}}
+        _write(work, table, days.with_columns(**told.get(table, {})))
+    _write_models(work)
+    _write_accounts(work, names)
+    decided = coverage.listed_sessions(work.universe, Window(FIRST_DECISION, work.after_as_of)).rename({"key": "ticker"})
+    rule = pl.lit(decision_rule_of(work.settings.signal))
+    _write(work, "signal", decided.with_columns(rule=rule, score=SCORE, model_run_id=_run(pl.lit(work.cutoff))))
+    for table in ("trade_synthesis", "daily_report"):
+        _write(work, table, decided)
+    _write_coverage(work, names)
+    return work
+
+
+def _run(cutoff: pl.Expr) -> pl.Expr:
+    return pl.format("run of {}", cutoff.dt.to_string())
+
+
+def _write_models(work: Workspace) -> None:
+    """The models, then each name's scores by them."""
+    cutoffs = pl.DataFrame({"cutoff": [window.start for window in work.quarter_windows().values()]})
+    runs = cutoffs.with_columns(
+        model=pl.lit(MODEL_NAME),
+        model_run_id=_run(pl.col("cutoff")),
+        feature_set=pl.lit(feature_set_hash(MODEL_FEATURES)),
+        members=pl.lit(MEMBERS, dtype=pl.Int64),
+    )
+    _write(work, "model_runs", runs)
+    scored = coverage.listed_sessions(work.universe, work.out_of_sample).rename({"key": "ticker"})
+    cutoff = pl.col("session").dt.truncate("1q")
+    _write(
+        work, "oos_predictions", scored.with_columns(model=pl.lit(MODEL_NAME), cutoff=cutoff, model_run_id=_run(cutoff), score=SCORE)
+    )
+
+
+def _write_accounts(work: Workspace, names: list[str]) -> None:
+    """One line a session for each account of each strategy; nobody ever sold, so the journal is empty."""
+    threshold = work.settings.signal.score_threshold
+    accounts = [("portfolio", PORTFOLIO, strategy, names) for strategy in STRATEGIES]
+    accounts += [("ticker", name, strategy, () if strategy in ALONE else names) for name in names for strategy in STRATEGIES]
+    told = [(kind, name, strategy, rule_of(strategy, threshold=threshold, among=among)) for kind, name, strategy, among in accounts]
+    rows = pl.DataFrame(told, schema=["account", "ticker", "strategy", "rule"], orient="row")
+    lines = rows.join(session_table(work.out_of_sample).select("session"), how="cross")
+    seen = score_versions(work)
+    quarter = pl.col("session").dt.truncate("1q")
+    lines = lines.join(seen, left_on=quarter, right_on="session").with_columns(exits=pl.lit(0, dtype=pl.Int64))
+    _write(work, "equity", lines.select("account", "ticker", "strategy", "rule", "session", "scores", "exits"))
+
+
+def _write_coverage(work: Workspace, names: list[str]) -> None:
+    rows = [
+        (table, name, key, window.start, ALL_FEATURES if table == "features" else None)
+        for table in GRIDS
+        if table not in {*SERIES, "daily_report"}
+        for key, window in windows_of(table, work, since=FIRST_DECISION).items()
+        for name in names
+    ]
+    told = TABLES["coverage"].schema
+    schema = {name: told[name] for name in ("table", "ticker", "window", "window_start", "version")}
+    nothing = {name: pl.lit(0, dtype=pl.Int64) for name in ("logged", "quarantined")}
+    _write(work, "coverage", pl.DataFrame(rows, schema=schema, orient="row").with_columns(status=pl.lit("complete"), written_at=WRITTEN_AT, **nothing))
+
+
+def _write(work: Workspace, table: str, rows: pl.DataFrame) -> None:
+    """Required columns that the rows lack get a value of their type, the others a null."""
+    spec = TABLES[table]
+    missing = [column for column in spec.columns if column.name not in rows.columns]
+    filled = [pl.lit(None if column.nullable else FILLERS[column.dtype], dtype=column.dtype).alias(column.name) for column in missing]
+    span = Window(rows[spec.event_time].min(), work.settings.grids.history_start.replace(year=2014))  # type: ignore[arg-type]
+    work.lake.replace(table, rows.with_columns(filled), keys=None, window=span)
