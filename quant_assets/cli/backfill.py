@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from quant_assets.backfill import Backfill, named_tables
 from quant_assets.calendars import Window
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import End, Json, ProfileName, Start, Tickers, chosen, sessions_between, settings_for
+from quant_assets.cli.progress import Progress
 from quant_assets.lake.night_lock import night_lock
 from quant_assets.logs import log_to
 from quant_assets.planning import Phase, Rectangle
@@ -75,8 +75,8 @@ def backfill(
             work.lake.sweep()
             take_over(settings, instance)
             aside.print(f"Backfill of {window}, profile {settings.profile}, {wording.count(len(asked.tickers), 'name')}")
-            with Progress(lines) as progress:
-                outcome = run_backfill(lambda: _definitions(settings), instance, work, asked, progress=progress)
+            with Runs(lines) as runs:
+                outcome = run_backfill(lambda: _definitions(settings), instance, work, asked, progress=runs)
     told = f"{wording.count(len(outcome.runs), 'run')}, {len(outcome.failed)} failed"
     told += f", {outcome.skipped} already finished before" if outcome.skipped else ""
     status = "done" if not outcome.failed else "failed" if len(outcome.failed) == len(outcome.runs) else "partial"
@@ -92,15 +92,14 @@ def backfill(
     raise typer.Exit({"done": 0, "failed": 1, "partial": 3}[status])
 
 
-class Progress:
-    """One line a run on stderr, with the time left as the runs so far and earlier ones suggest."""
+class Runs(Progress):
+    """One line a run, with the time left as the runs so far and earlier ones suggest."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
+        super().__init__()
         self._left = {line.phase: line for line in lines}
-        self._began: float | None = None
 
     def __call__(self, phase: Phase, rectangle: Rectangle, place: int, n_runs: int) -> None:
-        self._end()
         for earlier in list(self._left):
             if earlier == phase.name:
                 break
@@ -108,27 +107,12 @@ class Progress:
         first, last = rectangle.windows[0], rectangle.windows[-1]
         names = f", {wording.count(len(rectangle.tickers), 'name')}" if rectangle.tickers else ""
         span = first if first == last else f"{first}..{last}"
-        self._began = time.monotonic()
-        aside.print(f"[{phase.name} {place}/{n_runs}] {span}{names}{self._time_left(phase, place, n_runs)} ...", end="", markup=False)
+        self.begin(f"[{phase.name} {place}/{n_runs}] {span}{names}{self._time_left(phase, place, n_runs)}")
 
     def _time_left(self, phase: Phase, place: int, n_runs: int) -> str:
         shares = {name: (n_runs - place + 1) / n_runs if name == phase.name else 1.0 for name in self._left}
         known = [line.seconds * shares[name] for name, line in self._left.items() if line.seconds is not None]
         return f", about {duration(sum(known))} left" if len(known) == len(self._left) and known else ""
-
-    def _end(self) -> None:
-        if self._began is not None:
-            aside.print(f" {time.monotonic() - self._began:.1f} s")
-            self._began = None
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._end()
-        elif self._began is not None:
-            aside.print(" not finished")
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from rich.table import Table
 from quant_assets.calendars import day_window
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
+from quant_assets.cli.progress import Progress
 from quant_assets.lake.night_lock import night_lock
 from quant_assets.logs import log_to
 from quant_assets.reporting import wording
@@ -61,10 +61,11 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
         work.lake.check()
         for leftover in work.lake.sweep():
             aside.print(f"cleared {leftover.name} in {leftover.parent.name}, left by a run that was killed")
-        progress = Progress()
-        with progress, open_instance(settings) as instance:
+        with Phases() as phases, open_instance(settings) as instance:
             take_over(settings, instance)
-            outcome = run_night(lambda: _definitions(settings), instance, work, decide=names, progress=progress)
+            outcome = run_night(lambda: _definitions(settings), instance, work, decide=names, progress=phases)
+            phases.end()
+            phases.skip_to(len(PHASE_TITLES), "nothing to do")
     csv, html = report_files(work)
     errors: list[dict[str, str | None]] = [{"ticker": ticker, "message": reason} for ticker, reason in outcome.failed.items()]
     if outcome.warehouse:
@@ -100,47 +101,31 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
     raise typer.Exit(EXIT_CODES[outcome.status])
 
 
-class Progress:
-    """One line a phase on stderr: what it will do, and how long it took."""
+class Phases(Progress):
+    """One line a phase, also for those that have nothing to do."""
 
     def __init__(self) -> None:
-        self._began: float | None = None
+        super().__init__()
         self._told = 0
 
     def __call__(self, step: Step) -> None:
         self.end()
         why = "nothing to do" if step.stopped is None else f"not reached, {PHASE_TITLES[step.stopped]} failed"
-        self._skip_to(list(PHASE_TITLES).index(step.phase.name), why)
+        self.skip_to(list(PHASE_TITLES).index(step.phase.name), why)
         windows = sorted({window for rectangle in step.runs for window in rectangle.windows})
         span = windows[0] if len(windows) == 1 else f"{windows[0]}..{windows[-1]}"
         n_names = len({ticker for rectangle in step.runs for ticker in rectangle.tickers})
         who = f", {wording.count(n_names, 'name')}" if n_names else ""
-        self._began = time.monotonic()
-        aside.print(f"{self._place()}: {span}{who} ...", end="", markup=False)
+        self.begin(f"{self._place()}: {span}{who}")
         self._told += 1
 
-    def _skip_to(self, place: int, why: str) -> None:
+    def skip_to(self, place: int, why: str) -> None:
         while self._told < place:
             aside.print(f"{self._place()}: {why}", markup=False)
             self._told += 1
 
     def _place(self) -> str:
         return f"[{self._told + 1}/{len(PHASE_TITLES)}] {list(PHASE_TITLES.values())[self._told]}"
-
-    def end(self) -> None:
-        if self._began is not None:
-            aside.print(f" {time.monotonic() - self._began:.1f} s")
-            self._began = None
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.end()
-            self._skip_to(len(PHASE_TITLES), "nothing to do")
-        elif self._began is not None:
-            aside.print(" not finished")
 
 
 def _announce(work: Workspace) -> None:

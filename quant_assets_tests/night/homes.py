@@ -10,7 +10,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 
@@ -84,6 +84,15 @@ class Home:
         """The same home elsewhere. MLflow keeps pointing at the artifacts of the original, which must stay."""
         shutil.copytree(self.folder, folder)
         return Home(folder)
+
+
+def read_until(stream: IO[str], words: str) -> None:
+    """Reads what a command says until it has said these words, however it buffers its lines."""
+    seen = ""
+    while words not in seen:
+        letter = stream.read(1)
+        assert letter, f"it ended early: {seen}"
+        seen += letter
 
 
 def new_home(folder: Path, *, universe: str = UNIVERSE) -> Home:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from quant_assets.calendars import Window, year_window
-from quant_assets_tests.night.homes import UNIVERSE, Home, new_home
+from quant_assets_tests.night.homes import UNIVERSE, Home, new_home, read_until
 from quant_assets_tests.night.test_restoring import assert_same_rows
 
 HISTORY = ("index_prices", "prices", "features", "labels")
@@ -83,11 +83,7 @@ def test_it_goes_on_where_it_was_stopped(finished: Home, copy: Callable[[], Home
     command = home.command("backfill", "--start", "2011-01-01", "--tables", "prices,features,labels,model_runs")
     with subprocess.Popen(command, env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         assert running.stderr is not None
-        seen = ""
-        while "[train 2/" not in seen:
-            letter = running.stderr.read(1)
-            assert letter, f"it ended early: {seen}"
-            seen += letter
+        read_until(running.stderr, "[train 2/")
         os.killpg(running.pid, number)
     assert running.returncode == (1 if number == signal.SIGINT else -signal.SIGKILL)
     code, told = home.json("backfill", "--start", "2011-01-01", "--tables", "prices,features,labels,model_runs")

@@ -18,7 +18,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from quant_assets.models.terms import MODEL_NAME
-from quant_assets_tests.night.homes import Home, new_home
+from quant_assets_tests.night.homes import Home, new_home, read_until
 from quant_assets_tests.night.test_restoring import assert_same_but_for_model_names
 
 LEFT_OUT = ("*.lock", "data/logs/*", "data/dagster/*/compute_logs/*", "data/dagster/.*", "*.db-wal", "*.db-shm")
@@ -143,11 +143,7 @@ def test_a_backup_of_a_night_at_work_is_completed_by_the_next_run(finished: Home
     home = new_home(tmp_path / "working")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         assert running.stderr is not None
-        seen = ""
-        while phase not in seen:
-            letter = running.stderr.read(1)
-            assert letter, f"the run ended early: {seen}"
-            seen += letter
+        read_until(running.stderr, phase)
         archive = saved(home)
         assert running.poll() is None
         os.killpg(running.pid, 9)

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
-from quant_assets_tests.night.homes import UNIVERSE, Home, new_home
+from quant_assets_tests.night.homes import UNIVERSE, Home, new_home, read_until
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -103,11 +103,7 @@ def test_a_run_that_is_interrupted_says_so_and_can_go_on(tmp_path: Path, phase: 
     home = new_home(tmp_path / "home")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         assert running.stderr is not None
-        seen = ""
-        while phase not in seen:
-            letter = running.stderr.read(1)
-            assert letter, f"the run ended early: {seen}"
-            seen += letter
+        read_until(running.stderr, phase)
         time.sleep(1)
         os.killpg(running.pid, signal.SIGINT)
         rest = running.stderr.read()

@@ -14,7 +14,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from quant_assets.calendars import Window, year_window
-from quant_assets_tests.night.homes import Home, new_home
+from quant_assets_tests.night.homes import Home, new_home, read_until
 
 ALL_TABLES = (
     *("index_prices", "prices", "features", "labels", "model_runs", "oos_predictions"),
@@ -166,11 +166,7 @@ def test_a_killed_run_is_completed_by_the_next(finished: Home, tmp_path: Path):
     home = new_home(tmp_path / "killed")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         assert running.stderr is not None
-        seen = ""
-        while "[4/10]" not in seen:  # the models are next: everything before is stored
-            letter = running.stderr.read(1)
-            assert letter, f"the run ended early: {seen}"
-            seen += letter
+        read_until(running.stderr, "[4/10]")  # the models are next: everything before is stored
         os.killpg(running.pid, signal.SIGKILL)
     assert "features" in home.lake.tables()
     done = home.run("run")
