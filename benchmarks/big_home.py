@@ -75,6 +75,10 @@ def build(folder: Path) -> Workspace:
     return work
 
 
+def night_of(work: Workspace) -> Window:
+    return Window(work.as_of, work.after_as_of)
+
+
 def _run(cutoff: pl.Expr) -> pl.Expr:
     return pl.format("run of {}", cutoff.dt.to_string())
 
@@ -91,9 +95,7 @@ def _write_models(work: Workspace) -> None:
     _write(work, "model_runs", runs)
     scored = coverage.listed_sessions(work.universe, work.out_of_sample).rename({"key": "ticker"})
     cutoff = pl.col("session").dt.truncate("1q")
-    _write(
-        work, "oos_predictions", scored.with_columns(model=pl.lit(MODEL_NAME), cutoff=cutoff, model_run_id=_run(cutoff), score=SCORE)
-    )
+    _write(work, "oos_predictions", scored.with_columns(model=pl.lit(MODEL_NAME), cutoff=cutoff, model_run_id=_run(cutoff), score=SCORE))
 
 
 def _write_accounts(work: Workspace, names: list[str]) -> None:
@@ -121,7 +123,11 @@ def _write_coverage(work: Workspace, names: list[str]) -> None:
     told = TABLES["coverage"].schema
     schema = {name: told[name] for name in ("table", "ticker", "window", "window_start", "version")}
     nothing = {name: pl.lit(0, dtype=pl.Int64) for name in ("logged", "quarantined")}
-    _write(work, "coverage", pl.DataFrame(rows, schema=schema, orient="row").with_columns(status=pl.lit("complete"), written_at=WRITTEN_AT, **nothing))
+    _write(
+        work,
+        "coverage",
+        pl.DataFrame(rows, schema=schema, orient="row").with_columns(status=pl.lit("complete"), written_at=WRITTEN_AT, **nothing),
+    )
 
 
 def _write(work: Workspace, table: str, rows: pl.DataFrame) -> None:

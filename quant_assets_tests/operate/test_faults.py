@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -97,7 +96,7 @@ def worker_of(daemon: Daemon, asset: str) -> int:
 
 def daemon_process(daemon: Daemon) -> int:
     family = psutil.Process(daemon.process.pid).children(recursive=True)
-    return next(child.pid for child in family if "daemon" in child.cmdline() and "run" in child.cmdline())
+    return next(child.pid for child in family if "dagster._daemon" in child.cmdline())
 
 
 def test_a_backfill_outlives_its_worker_and_its_daemon(tmp_path: Path):
