@@ -5,6 +5,7 @@ Nothing may be lost or doubled: whatever stopped, the same command afterwards le
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -257,7 +258,7 @@ def test_two_runs_at_once(finished: Home, home: Home):
     assert_same_rows(home, finished)
     with instance_of(home) as instance:
         runs = sorted(instance.get_run_records(), key=lambda record: record.start_time)
-    assert all(earlier.end_time <= later.start_time for earlier, later in zip(runs, runs[1:], strict=False))
+    assert all(earlier.end_time <= later.start_time for earlier, later in itertools.pairwise(runs))
 
 
 # A hole in the prices
