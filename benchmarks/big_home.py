@@ -15,12 +15,13 @@ from quant_assets.backtest.rules import ALONE, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window, session_table
 from quant_assets.decisions.signal import rule_of as decision_rule_of
-from quant_assets.demand import GRIDS, SERIES, demand, score_versions, windows_of
+from quant_assets.demand import GRIDS, SERIES, score_versions, windows_of
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
 from quant_assets.schemas import TABLES, UTC
 from quant_assets.settings import Settings
+from quant_assets.sources import sources
 from quant_assets.workspace import Workspace
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -57,8 +58,8 @@ def build(folder: Path) -> Workspace:
     (folder / "universe.csv").write_text("\n".join(["ticker,source,listed", *(f"{name},bokeh,1994-01-03" for name in names)]) + "\n")
     shutil.copy(CHECKOUT / "dagster.yaml", folder)
     work = Workspace.open(Settings.load(home=folder))
-    series = demand("index_prices", work, names).expected
-    _write(work, "index_prices", series.rename({"key": "series"}))
+    series = sorted(key for source in sources(work.settings.profile, "index_prices") for key in source.offers())
+    _write(work, "index_prices", coverage.every_session(series, work.history).rename({"key": "series"}))
     for table in ("prices", "features", "labels"):
         days = coverage.listed_sessions(work.universe, work.history).rename({"key": "ticker"})
         later = (pl.col("session") + pl.duration(days=3)).cast(pl.Date)
@@ -73,6 +74,10 @@ def build(folder: Path) -> Workspace:
         _write(work, table, decided)
     _write_coverage(work, names)
     return work
+
+
+def night_of(work: Workspace) -> Window:
+    return Window(work.as_of, work.after_as_of)
 
 
 def _run(cutoff: pl.Expr) -> pl.Expr:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import polars as pl
@@ -17,7 +18,7 @@ import polars as pl
 from quant_assets import freshness, warehouse
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
-from quant_assets.calendars import Window, day_window, session_table, sessions
+from quant_assets.calendars import Window, day_window, sessions
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
@@ -39,10 +40,21 @@ SERIES = {"index_prices", "model_runs", "portfolio", "warehouse"}
 
 @dataclass(frozen=True)
 class Demand:
-    """`expected` and `holes`: key, session. A cell whose log or journal was lost has one hole at least."""
+    """Cells: key, window, n (sessions), first.
+
+    Parameters
+    ----------
+    expected : cells that must hold something, and how much.
+    find_holes : what `holes` calls when it is first asked for.
+    """
 
     expected: pl.DataFrame
-    holes: pl.DataFrame
+    find_holes: Callable[[], pl.DataFrame]
+
+    @cached_property
+    def holes(self) -> pl.DataFrame:
+        """The expected cells of which something is missing, and how much; 1 where all rows are there and only their log is not."""
+        return self.find_holes()
 
 
 def windows_of(table: str, work: Workspace, *, since: dt.date | None = None) -> dict[str, Window]:
@@ -61,29 +73,35 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
     ----------
     since : the first session whose decisions are asked for; None: those of the night alone.
     """
-    decided = Window(since or work.as_of, work.after_as_of)
+    windows = windows_of(table, work, since=since)
+    span = Window(min(window.start for window in windows.values()), work.after_as_of)
+    days = coverage.placed_sessions(span, windows)
     if table == "index_prices":
         series = sorted(key for source in sources(work.settings.profile, table) for key in source.offers())
-        expected = coverage.every_session(series, work.history)
-        return Demand(expected, coverage.holes(expected, coverage.stored_sessions(work.lake, table, work.history)))
+        starts = pl.DataFrame({"key": series}, schema={"key": pl.String}).with_columns(start=pl.lit(span.start))
+        return _rows(table, work, starts, days, span)
     if table == "model_runs":
         return _trained(work)
     if table == "portfolio":
-        return _booked_together(work)
+        return _booked_together(work, days)
     if table == "warehouse":
         return _shown(work)
     if table == "daily_report":
-        expected = coverage.listed_sessions(work.universe, decided)
-        return Demand(expected, coverage.holes(expected, coverage.stored_sessions(work.lake, table, decided)))
-    if table == "equity":
-        found = _booked_alone(work, tickers)
-    else:
-        span = {HISTORY: work.history, TRAINING: work.out_of_sample, DECISION: decided}[GRIDS[table]]
-        expected = coverage.listed_sessions(work.universe, span, tickers=tickers)
-        found = Demand(expected, coverage.holes(expected, _standing(table, work, span)))
-    version = ALL_FEATURES if table == "features" else None
-    lost = coverage.unrecorded(work.lake, table, found.expected, windows_of(table, work, since=since), version=version)
-    return Demand(found.expected, pl.concat([found.holes, lost, freshness.outdated(table, work, found.expected)]).unique())
+        return _rows(table, work, coverage.listings(work.universe), days, span)
+    found = (
+        _booked_alone(work, tickers, days)
+        if table == "equity"
+        else _rows(table, work, coverage.listings(work.universe, tickers), days, span)
+    )
+
+    def holes() -> pl.DataFrame:
+        version = ALL_FEATURES if table == "features" else None
+        lost = coverage.unrecorded(work.lake, table, found.expected, windows, version=version)
+        old = found.expected.join(freshness.outdated(table, work), on=["key", "window"], how="semi")
+        there = pl.concat([lost, old]).unique().with_columns(n=pl.lit(1, dtype=pl.UInt32))
+        return pl.concat([found.holes, there.join(found.holes, on=["key", "window"], how="anti")])
+
+    return Demand(found.expected, holes)
 
 
 def tradable_tickers(work: Workspace) -> list[str]:
@@ -110,100 +128,128 @@ def score_versions(work: Workspace) -> pl.DataFrame:
     return pl.DataFrame({"session": runs["cutoff"], "scores": list(told)[1:]}, schema={"session": pl.Date, "scores": pl.String})
 
 
-def _standing(table: str, work: Workspace, span: Window) -> pl.DataFrame:
+def _rows(table: str, work: Workspace, starts: pl.DataFrame, days: pl.DataFrame, span: Window) -> Demand:
+    """A row a session since each key's start."""
+    expected = coverage.cells_since(starts, days)
+    return Demand(expected, lambda: coverage.short_cells(expected, starts, days, _standing(table, work, span)))
+
+
+def _standing(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
     """key, session of the rows that stand: scores only as long as their model does, signals as long as their score and rule do."""
     if table not in ("oos_predictions", "signal"):
-        return coverage.stored_sessions(work.lake, table, span)
+        return coverage.stored_rows(work.lake, table, span)
     scores = work.lake.scan("oos_predictions", window=span, scope={"model": MODEL_NAME})
     if table == "signal":
         read = ["ticker", "session", "score", "model_run_id"]
         on_time = ~pl.col("reason").fill_null("").str.starts_with(freshness.STALE)
         rows = work.lake.scan(table, window=span).filter(on_time, rule=decision_rule_of(work.settings.signal))
-        return rows.join(scores, on=read, how="semi", nulls_equal=True).select(key="ticker", session="session").collect()
+        return rows.join(scores, on=read, how="semi", nulls_equal=True).select(key="ticker", session="session")
     runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).select("cutoff", "model_run_id")
-    return scores.join(runs, on=["cutoff", "model_run_id"], how="semi").select(key="ticker", session="session").collect()
+    return scores.join(runs, on=["cutoff", "model_run_id"], how="semi").select(key="ticker", session="session")
 
 
 def _trained(work: Workspace) -> Demand:
     """A model of today's feature set at every cut-off; that of the night with its bootstrap members."""
-    cutoffs = [window.start for window in work.quarter_windows().values()]
-    expected = pl.DataFrame({"key": coverage.ALL, "session": cutoffs}, schema=coverage.SESSION_SCHEMA)
     trained = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME})
     enough = (pl.col("members") >= MEMBERS) | (pl.col("cutoff") != work.cutoff)
-    standing = trained.filter(enough, pl.col("feature_set") == feature_set_hash(MODEL_FEATURES))
-    return Demand(expected, coverage.holes(expected, standing.select(key=pl.lit(coverage.ALL), session="cutoff").collect()))
+    standing = trained.filter(enough, pl.col("feature_set") == feature_set_hash(MODEL_FEATURES)).select("cutoff").collect()
+    expected = _one_each({key: window.start for key, window in work.quarter_windows().items()})
+    return Demand(expected, lambda: expected.filter(~pl.col("first").is_in(standing["cutoff"].implode())))
 
 
 def _shown(work: Workspace) -> Demand:
     """One session a year: the warehouse is built by years."""
     years = work.year_windows() if work.settings.warehouse and warehouse.is_offered() else {}
-    stale = set(warehouse.stale_years(work)) if years else set()
-    starts = {year: window.start for year, window in years.items()}
-    expected, holes = (
-        pl.DataFrame({"key": coverage.ALL, "session": days}, schema=coverage.SESSION_SCHEMA)
-        for days in (list(starts.values()), [day for year, day in starts.items() if year in stale])
-    )
-    return Demand(expected, holes)
+    expected = _one_each({year: window.start for year, window in years.items()})
+    return Demand(expected, lambda: expected.filter(pl.col("window").is_in(warehouse.stale_years(work) if years else [])))
 
 
-def _booked_alone(work: Workspace, tickers: Sequence[str]) -> Demand:
+def _one_each(starts: Mapping[str, dt.date]) -> pl.DataFrame:
+    """Cells of a table without tickers that count as one session each."""
+    columns = {"key": [coverage.ALL] * len(starts), "window": list(starts), "n": [1] * len(starts), "first": list(starts.values())}
+    return pl.DataFrame(columns, schema={"key": pl.String, "window": pl.String, "n": pl.UInt32, "first": pl.Date})
+
+
+def _booked_alone(work: Workspace, tickers: Sequence[str], days: pl.DataFrame) -> Demand:
     """Each name's account by the rules that need no other name."""
     names = [name for name in tradable_tickers(work) if name in tickers]
     threshold = work.settings.signal.score_threshold
-    return _booked(work, names, [("ticker", strategy, rule_of(strategy, threshold=threshold)) for strategy in ALONE])
+    return _booked(work, names, days, [("ticker", strategy, rule_of(strategy, threshold=threshold)) for strategy in ALONE])
 
 
-def _booked_together(work: Workspace) -> Demand:
+def _booked_together(work: Workspace, days: pl.DataFrame) -> Demand:
     """The portfolio's accounts, and each name's by the rules that rank all names."""
     among = competing_tickers(work)
     threshold = work.settings.signal.score_threshold
     accounts = [("ticker", strategy, rule_of(strategy, threshold=threshold, among=among)) for strategy in RANKED]
     accounts += [("portfolio", strategy, rule_of(strategy, threshold=threshold, among=among)) for strategy in STRATEGIES]
-    found = _booked(work, [name for name in tradable_tickers(work) if name in among], accounts)
-    return Demand(*(part.select(pl.lit(coverage.ALL).alias("key"), "session").unique() for part in (found.expected, found.holes)))
+    found = _booked(work, [name for name in tradable_tickers(work) if name in among], days, accounts)
+    return Demand(_over_all(found.expected), lambda: _over_all(found.holes))
 
 
-def _booked(work: Workspace, names: Sequence[str], accounts: Sequence[tuple[str, str, str]]) -> Demand:
+def _over_all(cells: pl.DataFrame) -> pl.DataFrame:
+    """The cells of all keys as one: as many sessions as the key with the most."""
+    together = cells.group_by("window").agg(pl.col("n").max(), pl.col("first").min()).sort("window")
+    return together.select(pl.lit(coverage.ALL).alias("key"), "window", "n", "first")
+
+
+def _booked(work: Workspace, names: Sequence[str], days: pl.DataFrame, accounts: Sequence[tuple[str, str, str]]) -> Demand:
     """Sessions on which an account must have a line: by its rule, on today's scores, with a journal that counts its exits.
 
     Parameters
     ----------
+    days : session, window.
     accounts : (account, strategy, rule).
     """
-    owner = ["account", "strategy", "ticker", "session"]
-    lines = (
-        pl.DataFrame(accounts, schema={"account": pl.String, "strategy": pl.String, "rule": pl.String}, orient="row")
-        .join(_open_sessions(work, names), on="account")
-        .join(score_versions(work), on=pl.col("session").dt.truncate("1q"), how="left")
-        .select(*owner, "rule", "scores")
-    )
+    starts = _first_scored(work, names)
+    own = starts.filter(pl.col("account").is_in([account for account, *_ in accounts])).select("key", "start")
+    expected = coverage.cells_since(own, days)
+
+    def holes() -> pl.DataFrame:
+        standing = _standing_lines(work, accounts).join(starts.lazy(), on=["account", "key"]).filter(pl.col("session") >= pl.col("start"))
+        counts = standing.join(days.lazy(), on="session").group_by("strategy", "key", "window").agg(there=pl.len()).collect()
+        strategies = pl.DataFrame(accounts, schema=["account", "strategy", "rule"], orient="row").join(starts, on="account")
+        each = strategies.select("strategy", "key").join(expected, on="key")
+        found = each.join(counts, on=["strategy", "key", "window"], how="left").with_columns(pl.col("n") - pl.col("there").fill_null(0))
+        return found.filter(pl.col("n") > 0).group_by("key", "window").agg(pl.col("n").max(), pl.col("first").min()).sort("key", "window")
+
+    return Demand(expected, holes)
+
+
+def _standing_lines(work: Workspace, accounts: Sequence[tuple[str, str, str]]) -> pl.LazyFrame:
+    """account, strategy, key, session of the lines that stand."""
+    rules = pl.LazyFrame(accounts, schema=["account", "strategy", "rule"], orient="row")
+    line = ["account", "strategy", "ticker"]
     booked = (
-        work.lake.scan("equity", window=work.out_of_sample, columns=[*owner, "rule", "scores", "exits"])
-        .sort(owner)
-        .with_columns(pl.col("exits").diff().over(owner[:3]).fill_null(pl.col("exits")))
+        work.lake.scan("equity", window=work.out_of_sample, columns=[*line, "session", "rule", "scores", "exits"])
+        .with_columns(pl.col("exits").diff().over(line).fill_null(pl.col("exits")))  # the lake keeps each account's sessions in order
+        .join(rules, on=["account", "strategy", "rule"], how="semi")
     )
     account_name = pl.when(pl.col("account") == "portfolio").then(pl.lit(PORTFOLIO)).otherwise(pl.col("ticker"))
-    journal = work.lake.scan("trades", window=work.out_of_sample).with_columns(ticker=account_name).group_by(owner).agg(rows=pl.len())
-    standing = booked.join(journal, on=owner, how="left").filter(pl.col("exits") == pl.col("rows").fill_null(0)).collect()
-    lacking = lines.join(standing, on=[*owner, "rule", "scores"], how="anti")
-    return Demand(*(part.select(key="ticker", session="session").unique() for part in (lines, lacking)))
+    journal = work.lake.scan("trades", window=work.out_of_sample).with_columns(ticker=account_name).group_by(*line, "session")
+    return (
+        booked.join(journal.agg(rows=pl.len()), on=[*line, "session"], how="left")
+        .filter(pl.col("exits") == pl.col("rows").fill_null(0))
+        .with_columns(quarter=pl.col("session").dt.truncate("1q"))
+        .join(score_versions(work).lazy(), left_on=["quarter", "scores"], right_on=["session", "scores"], how="semi")
+        .select("account", "strategy", "session", key="ticker")
+    )
 
 
-def _open_sessions(work: Workspace, names: Sequence[str]) -> pl.DataFrame:
-    """account, ticker, session: from the first scored session of each account to the night."""
+def _first_scored(work: Workspace, names: Sequence[str]) -> pl.DataFrame:
+    """account, key, start: the first scored session of each name's account and of the portfolio's."""
     scored = (
         work.lake.scan("oos_predictions", keys=names, window=work.out_of_sample, scope={"model": MODEL_NAME})
         .filter(pl.col("score").is_not_null())
-        .group_by("ticker")
-        .agg(first=pl.col("session").min())
+        .group_by(key="ticker")
+        .agg(start=pl.col("session").min())
         .collect()
     )
-    together = scored.select(pl.lit("portfolio").alias("account"), pl.lit(PORTFOLIO).alias("ticker"), pl.col("first").min()).unique()
-    days = session_table(work.out_of_sample).select("session")
-    starts = pl.concat([scored.select(pl.lit("ticker").alias("account"), "ticker", "first"), together.drop_nulls()])
-    return starts.join(days, how="cross").filter(pl.col("session") >= pl.col("first")).drop("first")
+    alone = scored.select(pl.lit("ticker").alias("account"), "key", "start")
+    together = scored.select(pl.lit("portfolio").alias("account"), pl.lit(PORTFOLIO).alias("key"), pl.col("start").min()).unique()
+    return pl.concat([alone, together.drop_nulls()])
 
 
-def cells(holes: pl.DataFrame, windows: Mapping[str, Window]) -> set[tuple[str, str]]:
-    """(key, window) of each cell with a hole."""
-    return set(coverage.by_cell(holes, windows).select("key", "window").iter_rows())
+def cells(found: pl.DataFrame) -> set[tuple[str, str]]:
+    """(key, window) of each cell."""
+    return set(found.select("key", "window").iter_rows())

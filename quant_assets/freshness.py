@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from quant_assets.calendars import Window, quarter_window, year_window
+from quant_assets.calendars import quarter_window, year_window
 from quant_assets.lake import coverage
 from quant_assets.workspace import Workspace
 
@@ -18,32 +18,26 @@ STALE = "stale input"
 """How the reason of a decision begins that was made on something older than it should have been; such a decision is made again."""
 
 
-def outdated(table: str, work: Workspace, expected: pl.DataFrame) -> pl.DataFrame:
-    """key, session: the first expected session of each cell that was written before something it reads.
-
-    Parameters
-    ----------
-    expected : key, session of the table, up to the night.
-    """
+def outdated(table: str, work: Workspace) -> pl.DataFrame:
+    """key, window of each cell up to the night that was written before something it reads."""
     if table in ("features", "labels"):
         read, windows = _bars(work, table), work.year_windows()
     elif table == "oos_predictions":
         quarter = quarter_window(work.as_of)
         read, windows = _features(work), {quarter.start.strftime("%Y-%m"): quarter}
     else:
-        return expected.clear()
+        return pl.DataFrame(schema={"key": pl.String, "window": pl.String})
     since = min(window.start for window in windows.values())
     wrote = coverage.written(work.lake, table, since, work.after_as_of)
-    old = read.join(wrote, on=["key", "window"]).filter(pl.col("read_at") > pl.col("written_at"))
-    return coverage.by_cell(expected, windows).join(old, on=["key", "window"], how="semi").select("key", session="first")
+    return read.join(wrote, on=["key", "window"]).filter(pl.col("read_at") > pl.col("written_at")).select("key", "window")
 
 
 def stale_inputs(work: Workspace, tickers: Sequence[str]) -> dict[str, str]:
     """For each name whose decision of this night would rest on something older than what it was computed from: what that is."""
-    expected = coverage.listed_sessions(work.universe, Window(quarter_window(work.as_of).start, work.after_as_of), tickers=tickers)
+    running = [str(work.as_of.year), quarter_window(work.as_of).start.strftime("%Y-%m")]
     told = {}
     for table, read in (("oos_predictions", "features"), ("features", "prices")):
-        for ticker in outdated(table, work, expected)["key"]:
+        for ticker in outdated(table, work).filter(pl.col("window").is_in(running), pl.col("key").is_in(list(tickers)))["key"]:
             told[ticker] = f"{STALE}: its {table} are older than the {read} they were computed from; run again"
     return told
 

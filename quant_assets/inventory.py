@@ -8,7 +8,6 @@ import polars as pl
 
 from quant_assets.calendars import Window
 from quant_assets.demand import GRIDS, demand, windows_of
-from quant_assets.lake import coverage
 from quant_assets.workspace import Workspace
 
 TABLES = tuple(GRIDS)
@@ -25,8 +24,8 @@ def inventory(work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
 
 def _of(table: str, work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
     found, windows = demand(table, work, tickers), windows_of(table, work)
-    counts = coverage.by_cell(found.expected, windows).select("key", "window", expected="n")
-    lacking = coverage.by_cell(found.holes, windows).select("key", "window", lacking="n")
+    counts = found.expected.select("key", "window", expected="n")
+    lacking = found.holes.select("key", "window", lacking="n")
     span = Window(min(window.start for window in windows.values()), work.after_as_of)
     told = work.lake.scan("coverage", window=span, scope={"table": table}).select(
         "window", "reason", "run_id", key="ticker", said=pl.col("status")

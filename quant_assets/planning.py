@@ -81,7 +81,7 @@ def missing_cells(phase: Phase, work: Workspace, *, tickers: Sequence[str], sinc
     """Cells of the phase that are not complete up to `as_of`; on a grid without tickers the key is ALL."""
     found: set[Cell] = set()
     for table in phase.tables:
-        found |= cells(demand(table, work, tickers, since=since).holes, windows_of(phase, work, since=since))
+        found |= cells(demand(table, work, tickers, since=since).holes)
     return found if phase.by_ticker else {(coverage.ALL, window) for _, window in found}
 
 
@@ -89,7 +89,7 @@ def all_cells(phase: Phase, work: Workspace, *, tickers: Sequence[str], since: d
     """Cells of the phase that must hold something by `as_of`."""
     found: set[Cell] = set()
     for table in phase.tables:
-        found |= cells(demand(table, work, tickers, since=since).expected, windows_of(phase, work, since=since))
+        found |= cells(demand(table, work, tickers, since=since).expected)
     return found if phase.by_ticker else {(coverage.ALL, window) for _, window in found}
 
 

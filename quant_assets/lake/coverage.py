@@ -23,13 +23,51 @@ SESSION_SCHEMA = {"key": pl.String, "session": pl.Date}
 
 def listed_sessions(universe: Universe, window: Window, *, tickers: Sequence[str] | None = None) -> pl.DataFrame:
     """key, session: every session of the window on which a name of the universe must have a row."""
-    listings = pl.DataFrame(
-        [(known.ticker, known.listed) for known in universe.listings if tickers is None or known.ticker in tickers],
-        schema={"key": pl.String, "listed": pl.Date},
-        orient="row",
-    )
     days = session_table(window).select("session")
-    return listings.join(days, how="cross").filter(pl.col("session") >= pl.col("listed")).select("key", "session")
+    return listings(universe, tickers).join(days, how="cross").filter(pl.col("session") >= pl.col("start")).select("key", "session")
+
+
+def placed_sessions(window: Window, windows: Mapping[str, Window]) -> pl.DataFrame:
+    """session, window: every session of the dates with the partition it lies in; one that lies in none is left out."""
+    bounds = [(name, bound.start, bound.end) for name, bound in windows.items()]
+    schema = {"window": pl.String, "start": pl.Date, "end": pl.Date}
+    starts = pl.DataFrame(bounds, schema=schema, orient="row").sort("start")
+    days = session_table(window).select("session")
+    placed = days.join_asof(starts, left_on="session", right_on="start", check_sortedness=False)
+    return placed.filter(pl.col("session") < pl.col("end")).select("session", "window")
+
+
+def cells_since(starts: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+    """key, window, n (sessions), first of each cell that holds a session, without spelling out each key's sessions.
+
+    Parameters
+    ----------
+    starts : key, start: the first session each key must have.
+    days : session, window.
+    """
+    by_start = starts.select("start").unique().join(days, how="cross").filter(pl.col("session") >= pl.col("start"))
+    counts = by_start.group_by("start", "window").agg(n=pl.len(), first=pl.col("session").min())
+    return starts.join(counts, on="start").select("key", "window", "n", "first").sort("key", "window")
+
+
+def short_cells(expected: pl.DataFrame, starts: pl.DataFrame, days: pl.DataFrame, stored: pl.LazyFrame) -> pl.DataFrame:
+    """The expected cells of which sessions are missing; n: how many.
+
+    Parameters
+    ----------
+    expected, starts, days : as of `cells_since`.
+    stored : key, session, each pair once; what is not expected does not count.
+    """
+    there = stored.join(days.lazy(), on="session").join(starts.lazy(), on="key").filter(pl.col("session") >= pl.col("start"))
+    counts = there.group_by("key", "window").agg(there=pl.len()).collect()
+    found = expected.join(counts, on=["key", "window"], how="left", maintain_order="left")
+    return found.with_columns(pl.col("n") - pl.col("there").fill_null(0)).filter(pl.col("n") > 0).drop("there")
+
+
+def listings(universe: Universe, tickers: Sequence[str] | None = None) -> pl.DataFrame:
+    """key, start: the first session of each name."""
+    rows = [(known.ticker, known.listed) for known in universe.listings if tickers is None or known.ticker in tickers]
+    return pl.DataFrame(rows, schema={"key": pl.String, "start": pl.Date}, orient="row")
 
 
 def every_session(keys: Sequence[str], window: Window) -> pl.DataFrame:
@@ -39,12 +77,17 @@ def every_session(keys: Sequence[str], window: Window) -> pl.DataFrame:
 
 def stored_sessions(lake: Lake, table: str, window: Window, *, scope: Mapping[str, str] | None = None) -> pl.DataFrame:
     """key, session: the rows a table has in the window. A label that is still null after its end does not count."""
+    return stored_rows(lake, table, window, scope=scope).collect()
+
+
+def stored_rows(lake: Lake, table: str, window: Window, *, scope: Mapping[str, str] | None = None) -> pl.LazyFrame:
+    """The same, not read yet."""
     spec = TABLES[table]
     rows = lake.scan(table, window=window, scope=scope)
     if table == "labels":
         rows = rows.filter(pl.col("label").is_not_null() | (pl.col("label_end") >= window.end))
     key = pl.col(spec.entity) if spec.entity else pl.lit(ALL)
-    found = rows.select(key=key, session=pl.col(spec.event_time)).collect()
+    found = rows.select(key=key, session=pl.col(spec.event_time))
     return found if len(spec.key) == 1 + bool(spec.entity) else found.unique()
 
 
@@ -96,8 +139,7 @@ def written(lake: Lake, table: str, since: dt.date, before: dt.date) -> pl.DataF
 def unrecorded(
     lake: Lake, table: str, expected: pl.DataFrame, windows: Mapping[str, Window], *, version: str | None = None
 ) -> pl.DataFrame:
-    """key, session: the first expected session of each cell without a `coverage` row, with another version, or with other log rows than
-    it counts."""
+    """The expected cells without a `coverage` row, with another version, or with other log rows than it counts."""
     span = Window(min(window.start for window in windows.values()), max(window.start for window in windows.values()) + dt.timedelta(days=1))
     rows = lake.scan("coverage", window=span, scope={"table": table}).filter(pl.col("version").eq_missing(pl.lit(version)))
     recorded = rows.select("window", "logged", "quarantined", key="ticker").collect()
@@ -105,8 +147,7 @@ def unrecorded(
     sound = found.filter(
         pl.col("logged") == pl.col("logged_found").fill_null(0), pl.col("quarantined") == pl.col("quarantined_found").fill_null(0)
     )
-    lost = by_cell(expected, windows).join(sound, on=["key", "window"], how="anti")
-    return lost.select("key", session="first")
+    return expected.join(sound, on=["key", "window"], how="anti")
 
 
 def missing_history(lake: Lake, table: str, universe: Universe, tickers: Sequence[str], window: Window) -> dict[str, str]:
@@ -198,10 +239,12 @@ def fail(
 
     Parameters
     ----------
-    expected, missing : key, session; what lies in none of the windows is left out.
+    expected, missing : key, window, n (sessions); what lies in none of the windows is left out.
     """
-    counts = by_cell(expected, windows).select("key", "window", expected="n")
-    lacking = by_cell(missing, windows).select("key", "window", lacking="n")
+    counts, lacking = (
+        cells.filter(pl.col("window").is_in(list(windows))).select("key", "window", pl.col("n").alias(name))
+        for cells, name in ((expected, "expected"), (missing, "lacking"))
+    )
     if lacking.is_empty():
         return
     starts = {name: window.start for name, window in windows.items()}
