@@ -194,7 +194,7 @@ def _over_all(cells: pl.DataFrame) -> pl.DataFrame:
 
 
 def _booked(work: Workspace, names: Sequence[str], days: pl.DataFrame, accounts: Sequence[tuple[str, str, str]]) -> Demand:
-    """Sessions on which an account must have a line: by its rule, on today's scores, with a journal that counts its exits.
+    """A line a session for each account: by its rule, on today's scores, with a journal that has as many rows as the lines count exits.
 
     Parameters
     ----------
@@ -206,34 +206,49 @@ def _booked(work: Workspace, names: Sequence[str], days: pl.DataFrame, accounts:
     expected = coverage.cells_since(own, days)
 
     def holes() -> pl.DataFrame:
-        standing = _standing_lines(work, accounts).join(starts.lazy(), on=["account", "key"]).filter(pl.col("session") >= pl.col("start"))
-        counts = standing.join(days.lazy(), on="session").group_by("strategy", "key", "window").agg(there=pl.len()).collect()
-        strategies = pl.DataFrame(accounts, schema=["account", "strategy", "rule"], orient="row").join(starts, on="account")
-        each = strategies.select("strategy", "key").join(expected, on="key")
-        found = each.join(counts, on=["strategy", "key", "window"], how="left").with_columns(pl.col("n") - pl.col("there").fill_null(0))
-        return found.filter(pl.col("n") > 0).group_by("key", "window").agg(pl.col("n").max(), pl.col("first").min()).sort("key", "window")
+        kept = pl.DataFrame(accounts, schema=["account", "strategy", "rule"], orient="row").join(starts, on="account")
+        every = kept.select("account", "strategy", "key").join(expected, on="key")
+        each = ["account", "strategy", "key", "window"]
+        found = every.join(_lines(work, kept, days), on=each, how="left").join(_journal(work, days), on=each, how="left")
+        n_lines, n_sold = (pl.col(name).fill_null(0).cast(pl.Int64) for name in ("lines", "sold"))
+        unsold = (pl.col("exits").fill_null(0) - n_sold).abs()
+        lacking = pl.max_horizontal(pl.col("n").cast(pl.Int64) - n_lines, unsold).clip(upper_bound=pl.col("n"))
+        short = found.with_columns(n=lacking.cast(pl.UInt32)).filter(pl.col("n") > 0)
+        return short.group_by("key", "window").agg(pl.col("n").max(), pl.col("first").min()).sort("key", "window")
 
     return Demand(expected, holes)
 
 
-def _standing_lines(work: Workspace, accounts: Sequence[tuple[str, str, str]]) -> pl.LazyFrame:
-    """account, strategy, key, session of the lines that stand."""
-    rules = pl.LazyFrame(accounts, schema=["account", "strategy", "rule"], orient="row")
-    line = ["account", "strategy", "ticker"]
-    booked = (
-        work.lake.scan("equity", window=work.out_of_sample, columns=[*line, "session", "rule", "scores", "exits"])
-        .with_columns(pl.col("exits").diff().over(line).fill_null(pl.col("exits")))  # the lake keeps each account's sessions in order
-        .join(rules, on=["account", "strategy", "rule"], how="semi")
+def _lines(work: Workspace, kept: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+    """account, strategy, key, window, lines (that stand), exits of the window.
+
+    Parameters
+    ----------
+    kept : account, strategy, rule, key, start of each account that must be there.
+    """
+    seen = days.join(score_versions(work), left_on=pl.col("session").dt.truncate("1q"), right_on="session", how="left")
+    owner = ["account", "strategy", "key"]
+    lines = (
+        work.lake.scan("equity", window=work.out_of_sample)
+        .select("account", "strategy", "session", "rule", "exits", key="ticker", on="scores")
+        .filter(pl.col("account").is_in(kept["account"].unique().implode()), pl.col("strategy").is_in(kept["strategy"].unique().implode()))
+        .join(seen.lazy(), on="session")
+        .join(kept.select("key", "start").unique().lazy(), on="key")
     )
-    account_name = pl.when(pl.col("account") == "portfolio").then(pl.lit(PORTFOLIO)).otherwise(pl.col("ticker"))
-    journal = work.lake.scan("trades", window=work.out_of_sample).with_columns(ticker=account_name).group_by(*line, "session")
-    return (
-        booked.join(journal.agg(rows=pl.len()), on=[*line, "session"], how="left")
-        .filter(pl.col("exits") == pl.col("rows").fill_null(0))
-        .with_columns(quarter=pl.col("session").dt.truncate("1q"))
-        .join(score_versions(work).lazy(), left_on=["quarter", "scores"], right_on=["session", "scores"], how="semi")
-        .select("account", "strategy", "session", key="ticker")
+    # a rule names its strategy, so that the text alone tells whether it is today's
+    stands = (
+        pl.col("rule").is_in(kept["rule"].unique().implode()) & (pl.col("on") == pl.col("scores")) & (pl.col("session") >= pl.col("start"))
     )
+    counts = lines.group_by(*owner, "window").agg(lines=stands.sum(), total=pl.col("exits").max()).sort(*owner, "window").collect()
+    exits = pl.col("total").diff().over(owner).fill_null(pl.col("total"))
+    return counts.select(*owner, "window", "lines", exits=exits)
+
+
+def _journal(work: Workspace, days: pl.DataFrame) -> pl.DataFrame:
+    """account, strategy, key, window, sold: rows of `trades`."""
+    account_name = pl.when(pl.col("account") == "portfolio").then(pl.lit(PORTFOLIO)).otherwise("ticker")
+    rows = work.lake.scan("trades", window=work.out_of_sample).select("account", "strategy", "session", key=account_name)
+    return rows.join(days.lazy(), on="session").group_by("account", "strategy", "key", "window").agg(sold=pl.len()).collect()
 
 
 def _first_scored(work: Workspace, names: Sequence[str]) -> pl.DataFrame:

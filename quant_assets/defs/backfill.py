@@ -17,6 +17,7 @@ from pathlib import Path
 import dagster as dg
 
 from quant_assets.backfill import Backfill
+from quant_assets.defs.chain import ATTEMPT_TAG, TERMINAL
 from quant_assets.defs.jobs import job_name
 from quant_assets.defs.partitions import range_tags, rectangle_of
 from quant_assets.defs.phase_run import PhaseRun, execute
@@ -89,6 +90,7 @@ def run_backfill(
                 **range_tags(rectangle.tickers, rectangle.windows),
                 AS_OF_TAG: work.as_of.isoformat(),
                 BACKFILL_TAG: asked.id,
+                ATTEMPT_TAG: TERMINAL,
                 "dagster/max_retries": "0",
             }
             run = execute(loaded(), instance, work, phase, rectangle, tags=tags)

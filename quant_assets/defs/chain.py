@@ -25,7 +25,7 @@ NIGHT_TAG = "quant_assets/night"
 PHASE_TAG = "quant_assets/phase"
 ATTEMPT_TAG = "quant_assets/attempt"
 TERMINAL = "terminal"
-"""The attempt of a chain that a command line carries out."""
+"""The attempt of a run that a command line carries out, in a chain or in a backfill."""
 BUSY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -106,16 +106,15 @@ def open_chain(settings: Settings, instance: dg.DagsterInstance) -> Link | None:
 
 
 def bury(instance: dg.DagsterInstance, *, at_terminal: bool) -> list[dg.DagsterRun]:
-    """Marks as failed the runs of chains whose process is gone, so that nothing waits for them; returns them.
+    """Marks as failed the runs whose process is gone, so that nothing waits for them, or for the pool they held; returns them.
 
     Parameters
     ----------
     at_terminal : the caller holds the lock of the lake: every unfinished run of a terminal is dead.
     """
     dead = []
-    for run in busy_runs(instance):
-        link = Link.of(run)
-        ours = at_terminal and link is not None and link.attempt == TERMINAL
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=BUSY)):
+        ours = at_terminal and run.tags.get(ATTEMPT_TAG) == TERMINAL
         if ours or (run.status == dg.DagsterRunStatus.STARTED and not _alive(_process_of(instance, run))):
             instance.report_run_failed(run, "The process of this run is gone: it was killed, or its machine stopped.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

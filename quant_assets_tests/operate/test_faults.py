@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -95,9 +96,14 @@ def worker_of(daemon: Daemon, asset: str) -> int:
     return until(found, f"a worker of {asset}")
 
 
-def daemon_process(daemon: Daemon) -> int:
+def kill_the_daemon(daemon: Daemon) -> None:
+    """SIGKILL to the daemon, then to all that was started with it: some of it stands in process groups of its own."""
     family = psutil.Process(daemon.process.pid).children(recursive=True)
-    return next(child.pid for child in family if "dagster._daemon" in child.cmdline())
+    for victim in sorted(family, key=lambda child: "dagster._daemon" not in child.cmdline()):
+        with suppress(psutil.NoSuchProcess):
+            victim.kill()
+    psutil.wait_procs(family, timeout=10)
+    daemon.stop(signal.SIGKILL)
 
 
 def test_a_backfill_outlives_its_worker_and_its_daemon(tmp_path: Path):
@@ -116,10 +122,8 @@ def test_a_backfill_outlives_its_worker_and_its_daemon(tmp_path: Path):
         first = worker_of(daemon, "prices")
         slow.write_text("5")
         os.kill(first, signal.SIGKILL)
-        second = until(lambda: (pid := worker_of(daemon, "prices")) != first and pid, "the repeated run")
-        os.kill(daemon_process(daemon), signal.SIGKILL)
-        daemon.stop(signal.SIGKILL)
-        assert not psutil.pid_exists(second) or psutil.Process(second).status() == psutil.STATUS_ZOMBIE
+        until(lambda: worker_of(daemon, "prices") != first, "the repeated run")
+        kill_the_daemon(daemon)
     slow.unlink()
     with running(killed) as daemon:
         until(lambda: status_of(daemon, backfill) not in ("REQUESTED", "REQUESTED_CANCEL"), "the end of the backfill")
@@ -128,6 +132,22 @@ def test_a_backfill_outlives_its_worker_and_its_daemon(tmp_path: Path):
     with instance_of(killed) as instance:
         cells = {f"{year}|{ticker}" for year in (2010, 2011, 2012) for ticker in ("AAPL", "IBM", "KO", "MSFT")}
         assert instance.get_materialized_partitions(dg.AssetKey("features")) == cells
+
+
+def test_a_backfill_that_was_killed_in_a_step_does_not_hold_up_the_next(finished: Home, home: Home):
+    """A step holds the pool of its table; nobody gives back what a killed process held."""
+
+    def in_a_step() -> bool:
+        with instance_of(home) as instance:
+            return bool(instance.event_log_storage.get_concurrency_info("lake_prices").active_slot_count)
+
+    with start(home.command("backfill", "--tables", "prices"), home) as killed:
+        until(in_a_step, "the step of prices")
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+    code, told = home.json("backfill", "--tables", "prices")
+    assert (code, told["runs"], told["errors"]) == (0, 1, [])
+    assert_same_rows(home, finished)
 
 
 # A full disk
