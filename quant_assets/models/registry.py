@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,18 @@ class StoredModel:
     members: tuple[xgb.Booster, ...]
 
 
+def _make_database(file: Path) -> None:
+    """MLflow makes its tables one by one: killed among them it leaves a database that it refuses ever after. So it makes them beside."""
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
+        made = Path(folder) / file.name
+        mlflow.MlflowClient(tracking_uri=f"sqlite:///{made}", registry_uri=f"sqlite:///{made}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another process was faster
+            os.link(made, file)
+
+
 class ModelRegistry:
     """MLflow tracking and registry at one address.
 
@@ -57,7 +70,7 @@ class ModelRegistry:
         self.uri = uri
         self.artifacts = artifacts
         if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            _make_database(Path(uri.removeprefix("sqlite:///")))
         self.client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def log(self, model: TrainedModel, *, partition: str) -> str:

@@ -70,7 +70,7 @@ def leftovers(work: Workspace, inside: str = "") -> list[Path]:
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     work = new_home(tmp_path_factory.mktemp("warehouse"))
-    with pytest.raises(LakeError, match=r"warehouse\.duckdb does not exist; materialise"):
+    with pytest.raises(LakeError, match=r"warehouse\.duckdb does not exist; `quant-assets run` builds it"):
         open_warehouse(work.settings)
     assert stale_years(work) == list(YEARS)
     assert build(work, YEARS).success
