@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -80,12 +79,9 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def kill_the_daemon(daemon: Daemon) -> None:
-    """SIGKILL to the daemon, then to all that was started with it: some of it stands in process groups of its own."""
+    """SIGKILL to the daemon, then to all that was started with it."""
     family = psutil.Process(daemon.process.pid).children(recursive=True)
-    for victim in sorted(family, key=lambda child: "dagster._daemon" not in child.cmdline()):
-        with suppress(psutil.NoSuchProcess):
-            victim.kill()
-    psutil.wait_procs(family, timeout=10)
+    next(child for child in family if "dagster._daemon" in child.cmdline()).kill()
     daemon.stop(signal.SIGKILL)
 
 
