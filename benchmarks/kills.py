@@ -1,6 +1,6 @@
 """SIGKILL at random instants in the middle of backfills, in a terminal and through a daemon; run by `operate.py`.
 
-A third of the kills hit a terminal's backfill in homes that are killed again until they finish, the rest a backfill launched as the UI
+Half of the kills hit a terminal's backfill, in homes that are killed again until they finish; the others a backfill launched as the UI
 launches it: the run worker, the code server and the daemon in turn. The seed is fixed; where a process stands at an instant is not.
 """
 
@@ -25,8 +25,8 @@ from quant_assets_tests.operate.daemon import Daemon, running, until
 from quant_assets_tests.operate.test_backfill_from_the_ui import SETTINGS, UNIVERSE, launch_backfill, status_of
 
 TABLES_OF_UI = ("index_prices", "prices", "features")
-TARGETS = {"run worker": "execute_run", "code server": "code-server", "daemon": "dagster._daemon"}
-"""What is killed, and the word of its command line that tells it."""
+TARGETS = {"run worker": "from multiprocessing.spawn", "code server": "grpc", "daemon": "dagster._daemon"}
+"""What is killed, and how the word of its command line begins that tells it."""
 EARLIEST_SECONDS = 1.0
 AGAIN = ("REQUESTED", "REQUESTED_CANCEL")
 screen = Console()
@@ -107,7 +107,7 @@ def four_names(folder: Path) -> Home:
 def found(daemon: Daemon, what: str) -> list[psutil.Process]:
     """The processes of this kind under the daemon."""
     family = psutil.Process(daemon.process.pid).children(recursive=True) if psutil.pid_exists(daemon.process.pid) else []
-    return [child for child in family if any(TARGETS[what] in word for word in child.cmdline())]
+    return [child for child in family if any(word.startswith(TARGETS[what]) for word in child.cmdline())]
 
 
 def succeed(home: Home, *arguments: str) -> None:

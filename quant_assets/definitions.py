@@ -13,7 +13,7 @@ from quant_assets.defs.jobs import phase_jobs
 from quant_assets.defs.partitions import grids
 from quant_assets.defs.resources import Night
 from quant_assets.defs.schedules import nightly_schedule
-from quant_assets.defs.sensors import chain_sensors, new_names_sensor
+from quant_assets.defs.sensors import chain_sensors, dead_runs_sensor, new_names_sensor
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
 
@@ -27,7 +27,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
         assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout), *warehouse_assets(layout)],
         jobs=jobs,
         schedules=[nightly_schedule(settings)],
-        sensors=[*chain_sensors(settings, jobs), new_names_sensor(settings, jobs), alerts_sensor(settings)],
+        sensors=[*chain_sensors(settings, jobs), new_names_sensor(settings, jobs), dead_runs_sensor(), alerts_sensor(settings)],
         resources={"night": Night(settings)},
         executor=dg.in_process_executor,
     )

@@ -1,4 +1,4 @@
-"""Sensors: what carries a night from phase to phase, whatever its runs end with, and what begins one for a new name."""
+"""Sensors: what carries a night from phase to phase, whatever its runs end with, begins one for a new name, and ends dead runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from quant_assets.defs.chain import RETRIED_TAG, TERMINAL, Link, busy_runs, open_chain, requests
+from quant_assets.defs.chain import RETRIED_TAG, TERMINAL, Link, bury, busy_runs, open_chain, requests
 from quant_assets.defs.failures import causes
 from quant_assets.defs.partitions import rectangle_of
 from quant_assets.lake import night_lock
@@ -110,3 +110,19 @@ def new_names_sensor(settings: Settings, jobs: Sequence[dg.UnresolvedAssetJobDef
         return dg.SensorResult(list(requests(work, step, attempt=f"new-{'-'.join(fresh)}"[:60])), cursor=json.dumps(kept))
 
     return new_names
+
+
+def dead_runs_sensor() -> dg.SensorDefinition:
+    """Dagster notices a killed run only while the code server that started it lives: not after a power cut, or a killed `make ui`."""
+
+    @dg.sensor(
+        name="dead_runs",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks as failed the runs whose process is gone, so that they are repeated and hold no pool.",
+    )
+    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        dead = bury(context.instance, at_terminal=False)
+        return dg.SkipReason(f"marked as failed: {', '.join(run.run_id for run in dead)}" if dead else "every unfinished run is alive")
+
+    return dead_runs

@@ -158,3 +158,20 @@ def instance_of(home: Home) -> Iterator[dg.DagsterInstance]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def worker_of(daemon: Daemon, asset: str) -> int:
+    """The process that executes a step of the asset."""
+
+    def found() -> int | None:
+        with instance_of(daemon.home) as instance:
+            for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+                if dg.AssetKey(asset) not in (run.asset_selection or ()):
+                    continue
+                for record in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT).records:
+                    event = record.event_log_entry.dagster_event
+                    if event and "Executing steps in process" in (event.message or ""):
+                        return int(event.engine_event_data.metadata["pid"].value)
+        return None
+
+    return until(found, f"a worker of {asset}")

