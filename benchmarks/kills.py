@@ -25,6 +25,7 @@ from quant_assets_tests.operate.daemon import Daemon, running, until
 from quant_assets_tests.operate.test_backfill_from_the_ui import SETTINGS, UNIVERSE, launch_backfill, status_of
 
 TABLES_OF_UI = ("index_prices", "prices", "features")
+UNTIL = ("--end", "2012-12-31")
 TARGETS = {"run worker": "from multiprocessing.spawn", "code server": "grpc", "daemon": "dagster._daemon"}
 """What is killed, and how the word of its command line begins that tells it."""
 EARLIEST_SECONDS = 1.0
@@ -73,10 +74,10 @@ def killed(home: Home, instant: float) -> bool:
 
 def through_daemon(folder: Path, n_kills: int, chance: random.Random, done: Counter[str]) -> None:
     reference = four_names(folder / "reference_ui")
-    succeed(reference, "backfill", "--tables", ",".join(TABLES_OF_UI), "--end", "2012-12-31")
+    succeed(reference, "backfill", "--tables", ",".join(TABLES_OF_UI), *UNTIL)
     for number in range(n_kills):
         home = four_names(folder / f"ui_{number}")
-        succeed(home, "backfill", "--tables", "index_prices")
+        succeed(home, "backfill", "--tables", "index_prices", *UNTIL)
         what = list(TARGETS)[number % len(TARGETS)]
         with running(home) as daemon:
             backfill = launch_backfill(daemon, ("prices", "features"), "2010|AAPL", "2012|MSFT")
@@ -93,7 +94,7 @@ def through_daemon(folder: Path, n_kills: int, chance: random.Random, done: Coun
         if not lives or what == "daemon":  # `dagster dev` ends with its daemon: the operator starts it again
             with running(home) as daemon:
                 until(lambda daemon=daemon, backfill=backfill: status_of(daemon, backfill) not in AGAIN, "the end of the backfill")
-        succeed(home, "backfill", "--only-missing", "--tables", ",".join(TABLES_OF_UI), "--end", "2012-12-31")
+        succeed(home, "backfill", "--only-missing", "--tables", ",".join(TABLES_OF_UI), *UNTIL)
         refuse_differences(home, reference, TABLES_OF_UI)
         shutil.rmtree(home.folder)
 

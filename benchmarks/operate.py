@@ -38,7 +38,7 @@ from quant_assets.defs.instance import open_instance  # noqa: E402
 from quant_assets.defs.jobs import job_name  # noqa: E402
 from quant_assets.defs.schedules import tonight  # noqa: E402
 from quant_assets.defs.sensors import following  # noqa: E402
-from quant_assets.planning import PHASES, Phase, Rectangle, windows_of  # noqa: E402
+from quant_assets.planning import DECIDING, PHASES, Phase, Rectangle, windows_of  # noqa: E402
 from quant_assets.workspace import Workspace  # noqa: E402
 from quant_assets_tests.night.homes import Home, new_home  # noqa: E402
 from quant_assets_tests.operate.daemon import instance_of, running, until  # noqa: E402
@@ -96,20 +96,28 @@ def planning(folder: Path, repetitions: int) -> None:
 
 def ticks(folder: Path, repetitions: int) -> None:
     work = big_home.build(folder / "ticks")
-    after = {name: next(phase for phase in PHASES if phase.name == name) for name in ("prices", "predict", "portfolio")}
+    named = {phase.name: phase for phase in PHASES}
+
+    def forget(table: str) -> None:
+        work.lake.replace(table, work.lake.scan(table, keys=[]).collect(), keys=None, window=big_home.night_of(work))
+
     with open_instance(work.settings) as instance:
         for number in range(PAST_NIGHTS):
-            for phase in PHASES[:-1]:
+            for phase in DECIDING:
                 instance.add_run(past_run(work, phase, night=work.as_of - dt.timedelta(days=PAST_NIGHTS - number)))
-        rows = [("tick, all is decided", seconds(lambda: tonight(work.settings, instance, EVENING), repetitions))]
-        for name, phase in after.items():
-            run = past_run(work, phase, night=work.as_of)
-            rows.append(
-                (f"sensor after {name}", seconds(lambda run=run: list(following(work.settings, instance, run, reason=None)), repetitions))
-            )
-        nothing = work.lake.scan("signal", keys=[]).collect()
-        work.lake.replace("signal", nothing, keys=None, window=big_home.night_of(work))
-        rows.append(("tick, a night to begin", seconds(lambda: tonight(work.settings, instance, EVENING), repetitions)))
+
+        def tick() -> object:
+            return tonight(work.settings, instance, EVENING)
+
+        def hop(after: str) -> Callable[[], object]:
+            return lambda: list(following(work.settings, instance, past_run(work, named[after], night=work.as_of), reason=None))
+
+        rows = [("tick, all is decided", seconds(tick, repetitions))]
+        forget("signal")
+        rows.append(("tick, a night to begin", seconds(tick, repetitions)))
+        rows.append(("sensor after portfolio", seconds(hop("portfolio"), repetitions)))
+        forget("features")
+        rows.append(("sensor after prices", seconds(hop("prices"), repetitions)))
     figures(f"500 names x 20 windows, {PAST_NIGHTS} past nights on record", rows, target=TICK_SECONDS)
 
 
