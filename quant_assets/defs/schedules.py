@@ -54,7 +54,7 @@ def tonight(settings: Settings, instance: dg.DagsterInstance, now: dt.datetime) 
     while night <= last:
         work = Workspace.open(settings, as_of=night)
         tried = attempts(instance, night)
-        if _undecided(work):
+        if _undecided(work, running=night == last):
             if len(tried) < MAX_ATTEMPTS:
                 return list(requests(work, _first_step(work), attempt=str(len(tried) + 1)))
             given_up.append(night)
@@ -70,11 +70,16 @@ def _first_to_look_at(settings: Settings, last: dt.date) -> dt.date:
     return first or last
 
 
-def _undecided(work: Workspace) -> bool:
-    """Whether the night lacks a decision or what shows it, or rests on something old. A name that was lost at any phase lacks its decision,
-    so nothing else need be looked at, twice an hour, in all of the history."""
+def _undecided(work: Workspace, *, running: bool) -> bool:
+    """Whether the night lacks a decision or what shows it. A name that was lost at any phase lacks its decision, so nothing else need be
+    looked at, twice an hour, in all of the history.
+
+    Parameters
+    ----------
+    running : the night is the last one: a decision on something old is made again. An earlier night's stands, whatever was fetched since.
+    """
     names = work.universe.tickers
-    return any(missing_cells(phase, work, tickers=names) for phase in DECISIONS) or bool(stale_inputs(work, names))
+    return any(missing_cells(phase, work, tickers=names) for phase in DECISIONS) or (running and bool(stale_inputs(work, names)))
 
 
 def _first_step(work: Workspace) -> Step:
