@@ -35,7 +35,7 @@ run: $(VENV)/.base ## One night on the market data that ships with the install: 
 	@$(BIN)/quant-assets run
 
 test: $(VENV)/.dev ## Install everything and run the tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
 
 ui: $(VENV)/.base ## Dagster and MLflow in the browser, on loopback; Ctrl-C stops both
 	@$(BIN)/python -m quant_assets.ui --dagster-port $(DAGSTER_PORT) --mlflow-port $(MLFLOW_PORT)

@@ -20,3 +20,8 @@ def shared() -> Path:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Nights of a real daemon first: they mostly wait, so that other tests fill the cores beside them."""
+    items.sort(key=lambda item: "operate" not in item.path.parts)
