@@ -86,8 +86,9 @@ class Home:
         return Home(folder)
 
 
-def read_until(stream: IO[str], words: str) -> None:
+def read_until(stream: IO[str] | None, words: str) -> None:
     """Reads what a command says until it has said these words, however it buffers its lines."""
+    assert stream is not None
     seen = ""
     while words not in seen:
         letter = stream.read(1)

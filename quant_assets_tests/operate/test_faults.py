@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from quant_assets.calendars import year_window
-from quant_assets_tests.night.homes import Home, new_home
+from quant_assets_tests.night.homes import Home, new_home, read_until
 from quant_assets_tests.night.test_restoring import ALL_TABLES, assert_same_rows
 from quant_assets_tests.operate.daemon import Daemon, instance_of, running, until, worker_of
 from quant_assets_tests.operate.test_backfill_from_the_ui import SETTINGS, UNIVERSE, launch_backfill, status_of
@@ -57,15 +57,6 @@ def start(command: list[str], home: Home) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, env=home.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-
-
-def read_until(process: subprocess.Popen[str], words: str) -> None:
-    assert process.stderr is not None
-    seen = ""
-    while words not in seen:
-        letter = process.stderr.read(1)
-        assert letter, f"it ended before {words!r}: {seen}"
-        seen += letter
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
@@ -213,7 +204,7 @@ def test_code_that_changes_in_the_middle_of_a_night(finished: Home, home: Home):
     for table in ("features", "model_runs"):
         forget(home, table, 2012)
     with start(home.command("run"), home) as interrupted:
-        read_until(interrupted, "pooled model")
+        read_until(interrupted.stderr, "pooled model")
         os.killpg(interrupted.pid, signal.SIGINT)
         interrupted.communicate()
     assert interrupted.returncode == 1
