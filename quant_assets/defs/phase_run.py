@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -69,11 +70,19 @@ def execute(
 
 @contextmanager
 def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether a SIGINT has come: Dagster catches it, and a library in C may turn it into an error of its own."""
+    """Whether a SIGINT has come: Dagster catches it, a library in C may turn it into an error of its own, and Python drops it, with a
+    traceback on the terminal, where it arrives in a callback of the garbage collector."""
     reader, writer = os.pipe()
     for end in (reader, writer):
         os.set_blocking(end, False)
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    shown = sys.unraisablehook
+
+    def show(dropped: sys.UnraisableHookArgs) -> None:
+        if not isinstance(dropped.exc_value, dg.DagsterExecutionInterruptedError):
+            shown(dropped)
+
+    sys.unraisablehook = show
 
     def seen() -> bool:
         with suppress(BlockingIOError):
@@ -83,6 +92,7 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
     try:
         yield seen
     finally:
+        sys.unraisablehook = shown
         signal.set_wakeup_fd(before)
         os.close(reader)
         os.close(writer)

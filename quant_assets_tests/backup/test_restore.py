@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,8 +161,16 @@ def test_a_newer_format_is_told_from_a_foreign_file(archive: Path, tmp_path: Pat
         restore(newer, home=tmp_path / "home")
 
 
+def decompressed(content: bytes) -> bytes | None:
+    """None for what gzip itself refuses."""
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error):
+        return None
+
+
 def test_an_archive_cut_short_or_changed_anywhere_puts_nothing_in_place(archive: Path, tmp_path: Path):
-    """Cut at every twentieth part of its length, and one byte changed at every twentieth."""
+    """Cut at every twentieth part of its length, and one byte changed at every twentieth, unless what it decompresses to is the same."""
     whole = archive.read_bytes()
     for twentieth in range(1, 20):
         place = len(whole) * twentieth // 20
@@ -168,6 +178,8 @@ def test_an_archive_cut_short_or_changed_anywhere_puts_nothing_in_place(archive:
             (f"cut-{twentieth}", whole[:place]),
             (f"changed-{twentieth}", whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]),
         ):
+            if decompressed(content) == gzip.decompress(whole):
+                continue
             damaged = tmp_path / f"{name}.tar.gz"
             damaged.write_bytes(content)
             with pytest.raises((LakeError, BadArgument), match=r"is damaged|is not a backup"):

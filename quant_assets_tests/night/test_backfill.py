@@ -82,7 +82,6 @@ def test_it_goes_on_where_it_was_stopped(finished: Home, copy: Callable[[], Home
     home = copy()
     command = home.command("backfill", "--start", "2011-01-01", "--tables", "prices,features,labels,model_runs")
     with subprocess.Popen(command, env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
-        assert running.stderr is not None
         read_until(running.stderr, "[train 2/")
         os.killpg(running.pid, number)
     assert running.returncode == (1 if number == signal.SIGINT else -signal.SIGKILL)

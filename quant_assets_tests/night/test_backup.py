@@ -142,7 +142,6 @@ def test_refused_over_a_home_with_anything_in_it(archive: Path, copy: Callable[[
 def test_a_backup_of_a_night_at_work_is_completed_by_the_next_run(finished: Home, tmp_path: Path, phase: str):
     home = new_home(tmp_path / "working")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
-        assert running.stderr is not None
         read_until(running.stderr, phase)
         archive = saved(home)
         assert running.poll() is None

@@ -102,7 +102,6 @@ def test_a_run_that_is_interrupted_says_so_and_can_go_on(tmp_path: Path, phase: 
     """Ctrl-C in a terminal tells the whole process group; while a model is trained it arrives in the middle of a C library."""
     home = new_home(tmp_path / "home")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
-        assert running.stderr is not None
         read_until(running.stderr, phase)
         time.sleep(1)
         os.killpg(running.pid, signal.SIGINT)
