@@ -22,9 +22,9 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     """All assets, jobs and resources for these settings; those of the home when None."""
     settings = settings or Settings.load()
     layout = grids(Workspace.open(settings))
-    jobs = phase_jobs()
+    jobs = phase_jobs(settings)
     return dg.Definitions(
-        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout), *warehouse_assets(layout)],
+        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout), *warehouse_assets(settings, layout)],
         jobs=jobs,
         schedules=[nightly_schedule(settings)],
         sensors=[*chain_sensors(settings, jobs), new_names_sensor(settings, jobs), dead_runs_sensor(), alerts_sensor(settings)],

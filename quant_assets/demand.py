@@ -159,9 +159,9 @@ def _trained(work: Workspace) -> Demand:
 
 def _shown(work: Workspace) -> Demand:
     """One session a year: the warehouse is built by years."""
-    years = work.year_windows() if work.settings.warehouse and warehouse.is_offered() else {}
+    years = work.year_windows() if warehouse.is_built(work.settings) else {}
     expected = _one_each({year: window.start for year, window in years.items()})
-    return Demand(expected, lambda: expected.filter(pl.col("window").is_in(warehouse.stale_years(work) if years else [])))
+    return Demand(expected, lambda: expected.filter(pl.col("window").is_in(warehouse.stale_years(work))))
 
 
 def _one_each(starts: Mapping[str, dt.date]) -> pl.DataFrame:

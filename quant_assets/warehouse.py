@@ -59,7 +59,7 @@ def stale_years(work: Workspace) -> list[str]:
     A change in the project, the lake's place or the first session makes every year stale; a year file of `prices` or `index_prices`
     its year; anything else the newest one, because a build of any year renews all views and runs all tests.
     """
-    if not is_offered():
+    if not is_built(work.settings):
         return []
     span = _span(work)
     years = [str(year) for year in span.years]
@@ -77,9 +77,9 @@ def is_current(work: Workspace) -> bool:
     return not stale_years(work)
 
 
-def is_offered() -> bool:
-    """Whether the code stands in a checkout, with the dbt project beside it."""
-    return (PROJECT / "dbt_project.yml").is_file()
+def is_built(settings: Settings) -> bool:
+    """Whether this home has a warehouse: it is on in the settings, and the code stands in a checkout, with the dbt project beside it."""
+    return settings.warehouse and (PROJECT / "dbt_project.yml").is_file()
 
 
 def project_fingerprint() -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from quant_assets.planning import PHASES, WAREHOUSE, Phase
-from quant_assets.warehouse import is_offered
+from quant_assets.settings import Settings
+from quant_assets.warehouse import is_built
 
 ASSETS = {
     "indices": ("index_prices",),
@@ -26,11 +27,11 @@ def job_name(phase: Phase) -> str:
     return f"{phase.name}_phase"
 
 
-def phase_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+def phase_jobs(settings: Settings) -> list[dg.UnresolvedAssetJobDefinition]:
     """The jobs of the night, in order."""
     jobs = []
     for place, phase in enumerate(PHASES, start=1):
-        if phase is WAREHOUSE and not is_offered():
+        if phase is WAREHOUSE and not is_built(settings):
             continue
         selection = dg.AssetSelection.groups(phase.name) if phase is WAREHOUSE else dg.AssetSelection.assets(*ASSETS[phase.name])
         jobs.append(dg.define_asset_job(job_name(phase), selection=selection, description=f"Phase {place} of the night: {phase.name}."))

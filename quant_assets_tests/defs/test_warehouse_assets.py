@@ -21,7 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 
 @pytest.fixture(scope="module")
 def step(tmp_path_factory: pytest.TempPathFactory) -> dg.AssetsDefinition:
-    [step] = warehouse_assets(grids(Workspace.open(Settings(home=tmp_path_factory.mktemp("home")))))
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    [step] = warehouse_assets(settings, grids(Workspace.open(settings)))
     return step
 
 

@@ -8,14 +8,15 @@ import dagster as dg
 
 from quant_assets.defs.partitions import SINGLE_RUN, Grids, asked
 from quant_assets.defs.resources import Night
-from quant_assets.warehouse import building, is_offered
+from quant_assets.settings import Settings
+from quant_assets.warehouse import building, is_built
 
 POOL = "warehouse"
 
 
-def warehouse_assets(grids: Grids) -> list[dg.AssetsDefinition]:
-    """None when the code is installed without the checkout, and so without the dbt project."""
-    if not is_offered():
+def warehouse_assets(settings: Settings, grids: Grids) -> list[dg.AssetsDefinition]:
+    """None in a home without a warehouse, which so does not load dbt, the slowest import there is."""
+    if not is_built(settings):
         return []
     from dagster_dbt import dbt_assets
 
