@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from quant_assets.definitions import build_defs
@@ -20,20 +19,23 @@ FAULTS = Settings.load().home / "faults"
 fetch, store = BokehStocks.fetch, history.store_prices
 
 
-def fault(name: str) -> Path | None:
-    file = FAULTS / name
-    return file if file.exists() else None
+def fault(name: str) -> str | None:
+    """What the test wrote into the file; None without one, which may go at any moment."""
+    try:
+        return (FAULTS / name).read_text()
+    except FileNotFoundError:
+        return None
 
 
 def fetch_or_not(self: BokehStocks, *args: Any, **kwargs: Any) -> Any:
-    if fault("outage"):
+    if fault("outage") is not None:
         raise SourceUnavailable("bokeh answers 503 Service Unavailable", remedy="try again later")
     return fetch(self, *args, **kwargs)
 
 
 def store_slowly(*args: Any, **kwargs: Any) -> Any:
-    if file := fault("slow"):
-        time.sleep(float(file.read_text()))
+    if seconds := fault("slow"):
+        time.sleep(float(seconds))
     return store(*args, **kwargs)
 
 

@@ -89,8 +89,8 @@ def test_a_backfill_outlives_its_worker_and_its_daemon(tmp_path: Path):
     with running(killed) as daemon:
         backfill = launch_backfill(daemon, ("prices", "features"), "2010|AAPL", "2012|MSFT")
         first = worker_of(daemon, "prices")
-        slow.write_text("5")
         os.kill(first, signal.SIGKILL)
+        slow.write_text("5")
         until(lambda: worker_of(daemon, "prices") != first, "the repeated run")
         kill_the_daemon(daemon)
     slow.unlink()
