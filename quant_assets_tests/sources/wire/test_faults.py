@@ -75,7 +75,7 @@ FINAL = {
     "401": (Reply(f"bad key {KEY}", status=401), "the key in ACME_KEY was refused"),
     "403": (Reply("not for you", status=403), "the key in ACME_KEY was refused"),
     "404": (Reply("no such path", status=404), "answered 404 no such path"),
-    "302": (Reply("", status=302, headers={"Location": "http://127.0.0.1:9/elsewhere"}), "answered 302"),
+    "301": (Reply("", status=301), "answered 301"),
     "HTML": (Reply("<!DOCTYPE html><html>Maintenance</html>", content_type="text/html"), "something other than JSON"),
     "NaN": (Reply('{"close": NaN}'), "holds NaN"),
     "Infinity": (Reply('{"close": -Infinity}'), "holds -Infinity"),

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from quant_assets.sources.wire import over_httpx
+import requests
+
+from quant_assets.sources.wire import over_curl, over_httpx, over_requests, over_urllib3
 from quant_assets.sources.wire.exchange import Limits
 from quant_assets.sources.wire.policy import Policy
 from quant_assets.sources.wire.wire import Clock, Wire
@@ -26,7 +28,25 @@ def by_httpx(wire: Wire, policy: Policy, url: str, params: Mapping[str, str]) ->
         client.close()
 
 
-WAYS: dict[str, Get] = {"httpx": by_httpx}
+def by_requests(wire: Wire, policy: Policy, url: str, params: Mapping[str, str]) -> bytes:
+    with over_requests.mount(requests.Session(), wire, policy) as session:
+        return session.get(url, params={**params, "apikey": KEY}, headers={"Authorization": f"Bearer {KEY}"}, timeout=10).content
+
+
+def by_urllib3(wire: Wire, policy: Policy, url: str, params: Mapping[str, str]) -> bytes:
+    pool = over_urllib3.Pool(wire, policy)
+    try:
+        return pool.request("GET", url, fields={**params, "apikey": KEY}, headers={"Authorization": f"Bearer {KEY}"}).data
+    finally:
+        pool.close()
+
+
+def by_curl(wire: Wire, policy: Policy, url: str, params: Mapping[str, str]) -> bytes:
+    with over_curl.Session(wire, policy) as session:
+        return session.get(url, params={**params, "apikey": KEY}, headers={"Authorization": f"Bearer {KEY}"}, timeout=10).content
+
+
+WAYS: dict[str, Get] = {"httpx": by_httpx, "requests": by_requests, "urllib3": by_urllib3, "curl": by_curl}
 
 
 class MovingClock(Clock):
