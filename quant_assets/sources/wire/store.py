@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +143,9 @@ class Store:
 
     # Slots, holds and budgets
 
-    def claim(self, vendor: str, rates: Sequence[Rate], *, budget: int | None, day: str, now: float, stale_seconds: float) -> Claim:
+    def claim(
+        self, vendor: str, rates: Sequence[Rate], *, budget: int | None, day: str, clock: Callable[[], float], stale_seconds: float
+    ) -> Claim:
         """Leave for one request, counted against the rates and the day's budget.
 
         A request counts against a rate from when it is sent until `seconds` after its answer has come: the vendor saw it at some
@@ -151,11 +153,12 @@ class Store:
 
         Parameters
         ----------
-        now : monotonic seconds.
+        clock : monotonic seconds, read once this process is alone: while it waits for the others, they take slots.
         stale_seconds : a request without an answer after so long was that of a process that was killed.
         """
         longest = max((rate.seconds for rate in rates), default=0.0)
         with self._writing() as connection:
+            now = clock()
             spent, closed = self._spent(connection, vendor, day)
             if closed or (budget is not None and spent >= budget):
                 return Claim(spent=True)
@@ -184,9 +187,11 @@ class Store:
         with self._using() as connection:
             connection.execute("UPDATE slot SET released = ? WHERE id = ?", (now, slot))
 
-    def hold(self, vendor: str, *, now: float, until: float) -> None:
-        """No request of any process before `until` (monotonic seconds)."""
+    def hold(self, vendor: str, *, clock: Callable[[], float], seconds: float) -> None:
+        """No request of any process for so long."""
         with self._writing() as connection:
+            now = clock()
+            until = now + seconds
             connection.execute("DELETE FROM hold WHERE vendor = ? AND (until < ? OR set_at > ?)", (vendor, until, now))
             connection.execute("INSERT OR IGNORE INTO hold VALUES (?, ?, ?)", (vendor, now, until))
 

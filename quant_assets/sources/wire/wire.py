@@ -186,7 +186,7 @@ class _Exchange:
                 self.policy.rates,
                 budget=self.policy.daily_budget,
                 day=day,
-                now=self.clock.monotonic(),
+                clock=self.clock.monotonic,
                 stale_seconds=limits.connect + limits.total + limits.read,
             )
             if claim.slot is not None:
@@ -207,8 +207,9 @@ class _Exchange:
     def _transient(self, complaint: Complaint, answer: Answer | None) -> _Transient:
         wait = retry_after(answer) if answer else None
         if wait is not None and wait <= self.policy.longest_wait_seconds:
-            now = self.clock.monotonic()
-            self.store.hold(self.policy.vendor, now=now, until=now + wait)  # for every process; the next attempt waits for its slot
+            self.store.hold(
+                self.policy.vendor, clock=self.clock.monotonic, seconds=wait
+            )  # for every process; the next attempt waits for its slot
         return _Transient(self._words(complaint), wait)
 
     def _unavailable(self, failure: _Transient, attempts: int) -> SourceUnavailable:
