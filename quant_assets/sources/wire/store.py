@@ -110,7 +110,7 @@ class Store:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
+                _write_ahead(connection)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.executescript(TABLES)
                 connection.execute("DELETE FROM audit WHERE at < ?", (time.time() - KEPT_AUDIT_SECONDS,))
@@ -262,3 +262,16 @@ class Store:
         with self._using() as connection:
             found = connection.execute("SELECT max(at) FROM audit WHERE vendor = ? AND outcome = 'ok' AND NOT cached", (vendor,)).fetchone()
             return None if found is None else found[0]
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Of several processes that open a new file at once, SQLite fails all but one here instead of letting them wait."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

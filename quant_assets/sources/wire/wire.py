@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from quant_assets.errors import NoData, SourceError, SourceUnavailable
+from quant_assets.settings import Settings
 from quant_assets.sources.wire.exchange import Answer, Broken, Request, Send
 from quant_assets.sources.wire.policy import Complaint, Policy, Trouble, retry_after
 from quant_assets.sources.wire.secrecy import hide, learn
@@ -104,6 +106,19 @@ class Wire:
             breaker="closed" if until is None else "open" if until > now.timestamp() else "half-open",
             breaker_until=None if until is None or until <= now.timestamp() else _moment(until),
         )
+
+
+@contextmanager
+def opened_wire(settings: Settings) -> Iterator[Wire]:
+    """The wire of a home's data folder, to the servers that its settings name."""
+    wire = Wire(
+        settings.path(settings.paths.data),
+        base_urls={vendor: at.base_url for vendor, at in settings.sources.items() if at.base_url},
+    )
+    try:
+        yield wire
+    finally:
+        wire.store.close()
 
 
 class _Exchange:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import multiprocessing
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from quant_assets.errors import SourceError
+from quant_assets.errors import SourceError, SourceUnavailable
 from quant_assets.sources.wire.over_httpx import Client
 from quant_assets.sources.wire.policy import Complaint, Rate, Trouble
 from quant_assets.sources.wire.wire import Wire
@@ -51,6 +52,37 @@ def test_processes_share_ten_a_second(tmp_path, processes):
     assert len(arrivals) == 32
     assert worst_second(arrivals) <= 10
     assert max(arrivals) - min(arrivals) < 12.0  # and the limit is used, not feared
+
+
+def open_at(folder: str, at: float) -> None:
+    time.sleep(max(0.0, at - time.time()))
+    Wire(Path(folder)).status([policy()])
+
+
+def test_processes_that_open_a_new_file_at_once_all_get_it(tmp_path):
+    forking = multiprocessing.get_context("fork")
+    at = time.time() + 0.3
+    folders = [tmp_path / str(number) for number in range(4)]
+    openers = [forking.Process(target=open_at, args=(str(folder), at)) for folder in folders for _ in range(8)]
+    for opener in openers:
+        opener.start()
+    for opener in openers:
+        opener.join(60)
+    assert [opener.exitcode for opener in openers] == [0] * len(openers)
+
+
+def test_threads_share_one_wire_and_processes_one_breaker(tmp_path):
+    brittle = policy(attempts=1, breaker_failures=8, rates=(Rate(4, 0.5),))
+    wire, other = Wire(tmp_path), Wire(tmp_path)
+    with replaying(in_turn(Reply(status=500))) as server, ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(by_httpx, wire, brittle, f"{server.url}/v1/bars", {"symbol": str(n)}) for n in range(8)]
+        assert {type(one.exception(30)) for one in asked} == {SourceUnavailable}
+        assert worst_second([one.at for one in server.asked], 0.5) <= 4
+        with pytest.raises(SourceUnavailable, match="not asked"):
+            by_httpx(other, brittle, f"{server.url}/v1/bars", {"symbol": "AAPL"})
+    assert len(server.asked) == 8
+    wire.store.close()
+    other.store.close()
 
 
 def test_a_forked_child_opens_the_file_anew(tmp_path):
