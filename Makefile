@@ -26,7 +26,7 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.python
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "Installing what the tests need ..."
-	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[live,dev]'
 	@touch $@
 
 install: $(VENV)/.base ## Create .venv and install the base
@@ -57,6 +57,7 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick instead
 	@$(BIN)/python benchmarks/lake.py
+	@$(BIN)/python benchmarks/sources.py
 	@$(BIN)/python benchmarks/night.py
 	@$(BIN)/python benchmarks/operate.py
 	@$(BIN)/python benchmarks/install.py

@@ -85,6 +85,18 @@ class SourceUnavailable(SourceError):
     transient = True
 
 
+class NoData(SourceError):
+    """A source answered, and has nothing about what was asked."""
+
+    code = "no_data"
+
+
+class WireError(QuantAssetsError):
+    """The file that remembers requests (cached answers, budgets, limits, audit) cannot be read or written."""
+
+    code = "wire"
+
+
 class ModelError(QuantAssetsError):
     """A model cannot be trained, found or used (too few labels, other features than it was trained on)."""
 

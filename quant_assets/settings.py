@@ -100,6 +100,12 @@ class Alerts(Section):
         return self
 
 
+class Vendor(Section):
+    """How to reach one vendor; `base_url` is asked instead of the vendor's own server (and gets its key)."""
+
+    base_url: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
+
+
 class Settings(BaseSettings):
     """Everything a user may set; `Settings.load()` is the way in."""
 
@@ -112,6 +118,7 @@ class Settings(BaseSettings):
     signal: Signal = Signal()
     grids: Grids = Grids()
     alerts: Alerts = Alerts()
+    sources: dict[str, Vendor] = Field(default_factory=dict)
     home: Path = Field(default_factory=Path.cwd, exclude=True)
 
     @classmethod
@@ -203,6 +210,8 @@ def _top_level(variable: str) -> str:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys that may stand where the last part of the location does."""
     model: type[BaseModel] = Settings
+    if location[:-1] and location[0] == "sources":  # then comes the vendor's name
+        return list(Vendor.model_fields)
     for part in location[:-1]:
         model = type(model.model_fields[str(part)].default)
     return [name for name in model.model_fields if name != "home"]

@@ -79,6 +79,19 @@ def test_no_library_module_names_the_shell_or_dagster():
     assert not found
 
 
+def test_no_source_asks_the_network_but_through_the_wire():
+    """Budgets, retries, the audit and the hiding of keys hold for whoever goes through it."""
+    network = ("requests", "urllib3", "urllib.request", "http.client", "httpx", "curl_cffi", "aiohttp", "socket", "websockets")
+    found = {
+        f"{dotted(path)} imports {name}"
+        for path in sorted((PACKAGE / "sources").rglob("*.py"))
+        if not path.name.startswith("over_")
+        for name in imported(path)
+        if f"{name}.".startswith(tuple(f"{n}." for n in network))
+    }
+    assert not found
+
+
 def test_the_folder_of_the_tracking_server_is_no_package():
     """A Python package called mlflow in the checkout would shadow the installed one."""
     assert not (CHECKOUT / "mlflow" / "__init__.py").exists()

@@ -10,6 +10,7 @@ import pytest
 
 from quant_assets.errors import BadArgument
 from quant_assets.settings import FILE_NAME, Settings, find_home
+from quant_assets.sources.wire.wire import opened_wire
 
 
 @pytest.fixture
@@ -37,6 +38,14 @@ def test_the_environment_wins_over_the_file_key_by_key(home: Path, monkeypatch: 
     assert settings.universe_file == home / "mine.csv"
 
 
+def test_a_vendor_may_be_asked_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch):
+    (home / FILE_NAME).write_text('[sources.fred]\nbase_url = "http://127.0.0.1:8000"\n')
+    monkeypatch.setenv("QUANT_ASSETS__SOURCES__ACME__BASE_URL", "http://127.0.0.1:9000/copy")
+    with opened_wire(Settings.load()) as wire:
+        assert wire.base_urls == {"fred": "http://127.0.0.1:8000", "acme": "http://127.0.0.1:9000/copy"}
+        assert wire.store.file == home / "data" / "wire.db"
+
+
 def test_an_argument_wins_over_both(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("QUANT_ASSETS__PROFILE", "live")
     assert Settings.load().profile == "live"
@@ -48,8 +57,10 @@ def test_an_argument_wins_over_both(home: Path, monkeypatch: pytest.MonkeyPatch)
     [
         ('profil = "live"', "unknown setting 'profil'; did you mean 'profile'?"),
         ("[signal]\nscore_treshold = 0.6", "unknown setting 'signal.score_treshold'; did you mean 'score_threshold'?"),
-        ("zzz = 1", "unknown setting 'zzz'; known keys: profile, universe, warehouse, paths, signal, grids, alerts."),
+        ("zzz = 1", "unknown setting 'zzz'; known keys: profile, universe, warehouse, paths, signal, grids, alerts, sources."),
         ("[paths]\nzzz = 1", "unknown setting 'paths.zzz'; known keys: data, outputs, mlflow, logs."),
+        ('[sources.fred]\nbase_ur = "http://127.0.0.1:8000"', "unknown setting 'sources.fred.base_ur'; did you mean 'base_url'?"),
+        ('[sources.fred]\nbase_url = "127.0.0.1:8000"', "setting sources.fred.base_url = '127.0.0.1:8000': String should match"),
         ('home = "elsewhere"', "unknown setting 'home'"),
         ("[signal]\nbull = 0.8", "setting signal: bands must fall from strong_bull to strong_bear, not strong_bull 0.72, bull 0.8, bear"),
         ('[alerts]\nemail_to = "me"', "setting alerts.email_to = 'me': String should match pattern"),
