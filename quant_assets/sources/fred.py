@@ -24,10 +24,10 @@ from quant_assets.errors import BadArgument, SourceError
 from quant_assets.schemas import TABLES, UTC
 from quant_assets.sources.wire.exchange import Answer, Request
 from quant_assets.sources.wire.policy import OVERLOADED, Complaint, Policy, Rate, Trouble
-from quant_assets.sources.wire.wire import Wire
 
 if TYPE_CHECKING:
     from quant_assets.sources.wire.over_fredapi import Fred
+    from quant_assets.sources.wire.wire import Wire
 
 KEY_VARIABLE = "FRED_API_KEY"
 LAST_VERSION = "fred, last version"

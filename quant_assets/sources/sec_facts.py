@@ -20,10 +20,10 @@ from quant_assets.errors import BadArgument, NoData, SourceError
 from quant_assets.schemas import TABLES, UTC, Dtype
 from quant_assets.sources.wire.exchange import Answer, Request
 from quant_assets.sources.wire.policy import Complaint, Policy, Rate, Trouble
-from quant_assets.sources.wire.wire import Wire
 
 if TYPE_CHECKING:
     from quant_assets.sources.wire.over_httpx import Client
+    from quant_assets.sources.wire.wire import Wire
 
 TICKERS_URL = "https://www.sec.gov/files/company_tickers.json"
 FACTS_URL = "https://data.sec.gov/api/xbrl/companyfacts/CIK{cik:010d}.json"
