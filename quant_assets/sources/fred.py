@@ -97,7 +97,7 @@ def _complaint(request: Request, answer: Answer) -> Complaint | None:
     if root.tag == "error":
         words = root.get("message") or root.findtext("message") or "an error without a message"
         trouble = Trouble.KEY_REFUSED if "api_key" in words else Trouble.NO_DATA if "does not exist" in words else Trouble.UNUSABLE
-        return Complaint(trouble, words)
+        return Complaint(trouble, " ".join(words.split()))
     count, limit = (int(root.get(name, "0")) for name in ("count", "limit"))
     if count > limit:
         return Complaint(Trouble.UNUSABLE, f"gave the first {limit} of {count} observations")
@@ -165,6 +165,11 @@ class FredMacro:
                 found = client.get_series(series, observation_start=window.start - LONGEST_LAG, observation_end=window.last_day)
                 days, realtime, values = found.index, [None] * len(found), found
             return _frame([series] * len(found), days, realtime, values)
+        except SourceError as error:
+            if "vintage dates" not in error.message:
+                raise
+            remedy = f"declare how {series} is published in quant_assets.sources.fred.RELEASES, so that its record is not asked for"
+            raise SourceError(error.message, remedy=remedy) from None
         except (ValueError, TypeError) as error:  # of fredapi, which reads dates and numbers without a look at them
             raise SourceError(f"fred: an observation of {series} cannot be read ({error})", remedy="see whether FRED changed it") from None
 

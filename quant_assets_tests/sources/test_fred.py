@@ -162,7 +162,11 @@ MANY = "Bad Request.  There are 2004 vintage dates in the specified real-time pe
 FAULTS: dict[str, tuple[Reply, type[SourceError], str]] = {
     "key": (error("Bad Request.  The value for variable api_key is not registered."), SourceError, "the key in FRED_API_KEY was refused"),
     "series": (error("Bad Request.  The series does not exist."), NoData, "The series does not exist"),
-    "vintages": (error(MANY), SourceError, "There are 2004 vintage dates"),
+    "vintages": (
+        error(MANY),
+        SourceError,
+        "declare how CPIAUCSL is published in quant_assets.sources.fred.RELEASES",
+    ),
     "error in a 200": (error("Bad Request.  Something.", status=200), SourceError, "Bad Request. Something"),
     "cut at the limit": (observations(CPI, count=120_000), SourceError, "gave the first 100000 of 120000 observations"),
     "no number": (observations([("2015-01-01", "2015-02-26", "12,5")]), SourceError, "an observation of CPIAUCSL cannot be read"),
