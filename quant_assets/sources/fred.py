@@ -66,8 +66,9 @@ class Release:
 
 
 # The Board's H.15 "will be published at 4:15pm every business day" (federalreserve.gov/datadownload, H.15, announcement of 2016-09-26)
-# with the rates of the business day before, of a weekend those of its days; they are not revised, and ALFRED holds more vintages of
-# them (one a day) than FRED's interface gives out at once (2000).
+# with the rates of the business day before, of a weekend those of its days. ALFRED holds more vintages of them (one a day) than FRED's
+# interface gives out at once (2000). They are not revised, but now and then corrected or a day late (federalreserve.gov/feeds/h15):
+# of such a day the lag says too early, and the corrected value stands as if it were the first.
 _H15 = Release(at=dt.timedelta(hours=16, minutes=30), lag=_next_business_day, revised=False)
 # The Bureau of Labor Statistics publishes at 8:30 (bls.gov/schedule) in the month after; the CPI of January 2015 came on 26 February.
 # A shutdown of the government delays that, which only ALFRED knows.
