@@ -58,6 +58,7 @@ format: $(VENV)/.dev ## Format the code
 bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick instead
 	@$(BIN)/python benchmarks/lake.py
 	@$(BIN)/python benchmarks/sources.py
+	@$(BIN)/python benchmarks/facts.py
 	@$(BIN)/python benchmarks/night.py
 	@$(BIN)/python benchmarks/operate.py
 	@$(BIN)/python benchmarks/install.py

@@ -6,6 +6,7 @@ import dagster as dg
 
 from quant_assets.defs.alerts import alerts_sensor
 from quant_assets.defs.assets.decisions import decision_assets
+from quant_assets.defs.assets.facts import facts_assets
 from quant_assets.defs.assets.history import history_assets
 from quant_assets.defs.assets.models import model_assets
 from quant_assets.defs.assets.warehouse import warehouse_assets
@@ -24,7 +25,13 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     layout = grids(Workspace.open(settings))
     jobs = phase_jobs(settings)
     return dg.Definitions(
-        assets=[*history_assets(layout), *model_assets(layout), *decision_assets(layout), *warehouse_assets(settings, layout)],
+        assets=[
+            *history_assets(layout),
+            *facts_assets(layout),
+            *model_assets(layout),
+            *decision_assets(layout),
+            *warehouse_assets(settings, layout),
+        ],
         jobs=jobs,
         schedules=[nightly_schedule(settings)],
         sensors=[*chain_sensors(settings, jobs), new_names_sensor(settings, jobs), dead_runs_sensor(), alerts_sensor(settings)],

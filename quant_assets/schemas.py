@@ -36,7 +36,7 @@ class Table:
     Parameters
     ----------
     grid : the partition grid its asset lives on; "log" tables are written beside an asset and have none.
-    key : columns that identify a row; never null.
+    key : columns that identify a row.
     event_time : the Date column that says when it happened; files are cut by its year.
     known_time : the column that says when the row could be known; None: at the close of `event_time`.
     """
@@ -148,6 +148,45 @@ _TABLES = (
             Column("volume", pl.Float64, "shares", "shares traded in the index's members"),
             *PROVENANCE,
         ),
+        known_time="known_at",
+    ),
+    Table(
+        "macro",
+        "year",
+        "Macroeconomic series: every version of every value, with the moment it became public.",
+        ("series", "session", "known_at"),
+        (
+            Column("series", pl.String, "-", "FRED's name of the series", nullable=False),
+            Column("session", pl.Date, "date", "the day the value is about; of a month or quarter its first day", nullable=False),
+            # Files are cut by it: a year that is over never changes, and a revision of an old value comes with the year that brought it.
+            Column("published", pl.Date, "date", "the day this version became public, in New York", nullable=False),
+            Column("value", pl.Float64, "as the series", "as published then", nullable=False),
+            *PROVENANCE,
+        ),
+        event_time="published",
+        known_time="known_at",
+    ),
+    Table(
+        "fundamentals",
+        "history",
+        "What companies reported, every figure as it was filed: a restated one is a further row.",
+        ("ticker", "taxonomy", "concept", "unit", "period_start", "period_end", "accession"),
+        (
+            TICKER,
+            Column("taxonomy", pl.String, "-", "us-gaap, dei, srt, ifrs-full", nullable=False),
+            Column("concept", pl.String, "-", "XBRL concept inside the taxonomy", nullable=False),
+            Column("unit", pl.String, "-", "USD, shares, USD/shares, pure", nullable=False),
+            Column("period_start", pl.Date, "date", "first day of the period; null: the figure is of one instant, the end of period_end"),
+            Column("period_end", pl.Date, "date", "last day of the period", nullable=False),
+            Column("value", pl.Float64, "as unit", "as filed", nullable=False),
+            Column("accession", pl.String, "-", "the SEC's number of the filing", nullable=False),
+            Column("form", pl.String, "-", "10-K, 10-Q, 8-K, with /A an amendment", nullable=False),
+            Column("fiscal_year", pl.Int64, "year", "fiscal year of the filing, not of the period"),
+            Column("fiscal_period", pl.String, "-", "FY, Q1, Q2 or Q3 of the filing, not of the period"),
+            Column("filed", pl.Date, "date", "the filing date", nullable=False),
+            *PROVENANCE,
+        ),
+        event_time="filed",
         known_time="known_at",
     ),
     Table(
