@@ -37,8 +37,8 @@ WRITERS = {
     "quarantine": ("prices",),
 }
 """The assets that write a table, where they are not called as it is."""
-BY_TICKER_AND_YEAR = ("prices", "features", "labels", "quality_log", "quarantine")
-BY_YEAR = ("index_prices",)
+BY_TICKER_AND_YEAR = ("prices", "features", "labels", "fundamentals", "quality_log", "quarantine")
+BY_YEAR = ("index_prices", "macro")
 
 
 class WarehouseTranslator(DagsterDbtTranslator):
