@@ -58,7 +58,7 @@ def build(folder: Path) -> Workspace:
     (folder / "universe.csv").write_text("\n".join(["ticker,source,listed", *(f"{name},bokeh,1994-01-03" for name in names)]) + "\n")
     shutil.copy(CHECKOUT / "dagster.yaml", folder)
     work = Workspace.open(Settings.load(home=folder))
-    series = sorted(key for source in sources(work.settings.profile, "index_prices") for key in source.offers())
+    series = sorted(key for source in sources(work.settings, "index_prices") for key in source.offers())
     _write(work, "index_prices", coverage.every_session(series, work.history).rename({"key": "series"}))
     for table in ("prices", "features", "labels"):
         days = coverage.listed_sessions(work.universe, work.history).rename({"key": "ticker"})

@@ -77,7 +77,7 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
     span = Window(min(window.start for window in windows.values()), work.after_as_of)
     days = coverage.placed_sessions(span, windows)
     if table == "index_prices":
-        series = sorted(key for source in sources(work.settings.profile, table) for key in source.offers())
+        series = sorted(key for source in sources(work.settings, table) for key in source.offers())
         starts = pl.DataFrame({"key": series}, schema={"key": pl.String}).with_columns(start=pl.lit(span.start))
         return _rows(table, work, starts, days, span)
     if table == "model_runs":

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 from quant_assets.calendars import Window, session_close, sessions, year_window
 from quant_assets.errors import BadArgument
 from quant_assets.schemas import TABLES
+from quant_assets.settings import Settings
 from quant_assets.sources import source_named, sources
 from quant_assets.sources.arch_indices import ArchIndices
 from quant_assets.sources.bokeh_stocks import TICKERS, BokehStocks
@@ -159,9 +160,8 @@ def test_offers_are_the_first_and_last_bar(bokeh: pl.DataFrame):
 
 
 def test_a_profile_without_a_source_and_a_wrong_name():
-    with pytest.raises(BadArgument, match="profile 'live' has no source for prices"):
-        sources("live", "prices")
-    with pytest.raises(BadArgument, match="has no source for macro"):
-        sources("offline", "macro")
+    offline = Settings(profile="offline")
+    with pytest.raises(BadArgument, match="profile 'offline' has no source for macro"):
+        sources(offline, "macro")
     with pytest.raises(BadArgument, match="no source 'yahoo' for prices; the universe file may name bokeh, skfolio"):
-        source_named("offline", "prices", "yahoo")
+        source_named(offline, "prices", "yahoo")

@@ -145,10 +145,10 @@ def test_a_fault_of_one_vendor_row_stays_in_its_cell(filled: Workspace, tmp_path
     work = workspace(tmp_path)
     windows = work.year_windows()
     raw = history.fetch_raw_prices(work, NAMES, windows)
-    here = (raw["bokeh"]["ticker"] == "AAPL") & (raw["bokeh"]["date"] == "2012-06-07")
+    here = (raw.frames["bokeh"]["ticker"] == "AAPL") & (raw.frames["bokeh"]["date"] == "2012-06-07")
     assert here.sum() == 1
-    raw["bokeh"] = raw["bokeh"].astype({"volume": float})
-    raw["bokeh"].loc[here, columns] *= factor
+    raw.frames["bokeh"] = raw.frames["bokeh"].astype({"volume": float})
+    raw.frames["bokeh"].loc[here, columns] *= factor
     result = history.store_prices(work, NAMES, windows, raw, run_id="night")
     assert list(result.withheld) == [("AAPL", "2012")]
     assert said in result.withheld[("AAPL", "2012")]
@@ -176,7 +176,7 @@ def test_a_withheld_cell_keeps_what_an_earlier_night_let_in(tmp_path: Path):
     store(work, ["AAPL"], list(windows))
     before = stored(work, "prices")
     raw = history.fetch_raw_prices(work, ["AAPL"], windows)
-    raw["bokeh"].loc[raw["bokeh"]["date"] == "2012-06-07", "high"] = 1.0
+    raw.frames["bokeh"].loc[raw.frames["bokeh"]["date"] == "2012-06-07", "high"] = 1.0
     assert list(history.store_prices(work, ["AAPL"], windows, raw, run_id=None).withheld) == [("AAPL", "2012")]
     assert_frame_equal(stored(work, "prices"), before, check_exact=True)
     assert set(stored(work, "quarantine")["session"]) == {D(2012, 6, 7)}
@@ -188,7 +188,8 @@ def test_a_genuine_crash_survives_through_the_second_source(tmp_path: Path):
     for window in ({"2000": year_window(2000)}, {"day": Window(D(2000, 9, 29), D(2001, 1, 1))}):
         raw = history.fetch_raw_prices(work, ["AAPL"], window)
         assert history.store_prices(work, ["AAPL"], window, raw, run_id=None).withheld == {}
-        [(_, reason)] = history.store_prices(work, ["AAPL"], window, {"bokeh": raw["bokeh"]}, run_id=None).withheld.items()
+        alone = history.RawPrices({"bokeh": raw.frames["bokeh"]})
+        [(_, reason)] = history.store_prices(work, ["AAPL"], window, alone, run_id=None).withheld.items()
         assert reason.startswith("AAPL 2000-09-29: close moved -51.9 % with no split on record")
 
 
