@@ -62,7 +62,7 @@ class History:
             "exchangeName": "NMS",
             "instrumentType": self.kind,
             "firstTradeDate": opening(self.bars["session"][0]),
-            "regularMarketTime": opening(days[-1]) + 23_400,
+            "regularMarketTime": opening(self.bars.filter(pl.col("session") <= as_at)["session"][-1]) + 23_400,
             "gmtoffset": -18_000,
             "timezone": "EST",
             "exchangeTimezoneName": "America/New_York",

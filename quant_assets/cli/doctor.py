@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+import polars as pl
 import typer
 from rich.table import Table
 
@@ -109,10 +110,12 @@ def _models(work: Workspace) -> Iterator[Finding]:
 
     if not work.lake.tables():
         return
+    newest = work.lake.scan("model_runs", window=work.out_of_sample, columns=["cutoff"]).select(pl.col("cutoff").max()).collect().item()
     try:
-        trained = trained_at(work, work.cutoff)
+        trained = trained_at(work, newest or work.cutoff)
         registry(work).load(trained["model_run_id"])
-        yield Finding("models", "ok", f"the model of {trained['cutoff']} loads from {work.settings.paths.mlflow}/")
+        older = "" if newest == work.cutoff else f"; `quant-assets run` trains that of {work.cutoff}"
+        yield Finding("models", "note" if older else "ok", f"the model of {newest} loads from {work.settings.paths.mlflow}/{older}")
     except QuantAssetsError as error:
         yield Finding("models", "fault", str(error))
 

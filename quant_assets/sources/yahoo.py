@@ -173,6 +173,11 @@ def _complaint(request: Request, answer: Answer) -> Complaint | None:
             words = f"{error.get('code')}: {error.get('description')}"
             absent = error.get("code") == "Not Found" or "Data doesn't exist" in words
             return Complaint(Trouble.NO_DATA if absent else Trouble.UNUSABLE, words)
-        return None if result and result[0].get("timestamp") else Complaint(Trouble.NO_DATA, "the chart holds no bar")
+        if not result or not result[0].get("timestamp"):
+            return Complaint(Trouble.NO_DATA, "the chart holds no bar")
+        if result[0].get("meta", {}).get("regularMarketTime", 0) >= int(dict(request.params)["period2"]):
+            # A split after what was asked for would be in the prices and not among the splits.
+            return Complaint(Trouble.UNUSABLE, "trades later than what was asked for: this machine's clock is behind")
+        return None
     except (ValueError, LookupError, TypeError, AttributeError):
         return None  # no chart at all: judged as any other answer

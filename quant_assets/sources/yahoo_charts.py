@@ -35,7 +35,12 @@ class _Client(YfData):  # type: ignore[misc]  # yfinance has no types
         return False
 
     def _save_cookie_curlCffi(self) -> bool:  # noqa: N802
-        return False
+        self._cookie = True  # it is in the session
+        return True
+
+    def cache_get(self, *args: Any, **kwargs: Any) -> Any:
+        """The wire keeps answers, and knows for how long."""
+        return self.get(*args, **kwargs)
 
 
 class Charts:
