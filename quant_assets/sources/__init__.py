@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from quant_assets.errors import BadArgument
@@ -13,6 +14,7 @@ from quant_assets.sources.bokeh_stocks import BokehStocks
 from quant_assets.sources.skfolio_prices import SkfolioPrices
 
 OFFLINE: tuple[Source, ...] = (BokehStocks(), SkfolioPrices(), ArchIndices())
+LIVE_PACKAGES = ("curl_cffi", "tenacity", "yfinance")
 
 
 def every_source(settings: Settings) -> tuple[Source, ...]:
@@ -51,12 +53,12 @@ def source_named(settings: Settings, table: str, name: str) -> Source:
 @cache
 def _live(data: Path, base_urls: tuple[tuple[str, str], ...]) -> tuple[Source, ...]:
     """Made once a process, so that all its steps ask over one wire."""
-    try:
-        from quant_assets.sources.wire.wire import Wire
-        from quant_assets.sources.yahoo import YahooIndices, YahooPrices
-    except ModuleNotFoundError as missing:
-        raise BadArgument(
-            f"profile 'live' needs the package {missing.name}, which is not installed", remedy="pip install 'quant-assets[live]'"
-        ) from None
+    missing = [package for package in LIVE_PACKAGES if find_spec(package) is None]
+    if missing:
+        told = f"profile 'live' needs packages that are not installed: {', '.join(missing)}"
+        raise BadArgument(told, remedy="pip install -e '.[live]', or 'quant-assets[live]'")
+    from quant_assets.sources.wire.wire import Wire
+    from quant_assets.sources.yahoo import YahooIndices, YahooPrices
+
     wire = Wire(data, base_urls=dict(base_urls))
     return YahooPrices(wire), YahooIndices(wire)
