@@ -156,13 +156,9 @@ class _Exchange:
             reraise=True,
         )
         try:
-            for attempt in retrying:
-                with attempt:
-                    return self._attempt(attempt.retry_state.attempt_number)
+            return retrying(lambda: self._attempt(int(retrying.statistics["attempt_number"])))
         except _Transient as error:
-            failure, attempts = error, int(retrying.statistics["attempt_number"])
-        # Outside `except`: what the client's library raised may hold the key, and must not hang on our error as its context.
-        raise self._unavailable(failure, attempts)
+            raise self._unavailable(error, int(retrying.statistics["attempt_number"])) from None
 
     def _attempt(self, number: int) -> tuple[Answer, bool]:
         slot = self._slot()
@@ -177,6 +173,7 @@ class _Exchange:
             complaint = Complaint(Trouble.TRANSIENT, str(broken))
         finally:
             self.store.release(slot, now=self.clock.monotonic())
+        # Outside `except`: what the client's library raised may hold the key, and must not hang on an error of ours as its context.
         if answer:
             passes = self.policy.passes(self.request, answer)
             complaint = None if passes else self.policy.judge(self.request, answer)
@@ -207,7 +204,8 @@ class _Exchange:
             if claim.slot is not None:
                 return claim.slot
             if claim.spent:
-                message = f"{self.subject}: today's {self.policy.daily_budget} requests to {self.policy.vendor} are spent"
+                counted = self.policy.daily_budget or "as it says itself"
+                message = f"{self.subject}: today's budget of requests to {self.policy.vendor} is spent ({counted})"
                 raise SourceError(message, remedy=f"the next may be sent from {again:%Y-%m-%d %H:%M} UTC")
             self.clock.sleep(claim.wait_seconds + random.uniform(0, AWAKENING_SECONDS))
 
@@ -222,9 +220,8 @@ class _Exchange:
     def _transient(self, complaint: Complaint, answer: Answer | None) -> _Transient:
         wait = retry_after(answer) if answer else None
         if wait is not None and wait <= self.policy.longest_wait_seconds:
-            self.store.hold(
-                self.policy.vendor, clock=self.clock.monotonic, seconds=wait
-            )  # for every process; the next attempt waits for its slot
+            # For every process: the next attempt, whoever's it is, waits for its slot.
+            self.store.hold(self.policy.vendor, clock=self.clock.monotonic, seconds=wait)
         return _Transient(self._words(complaint), wait)
 
     def _unavailable(self, failure: _Transient, attempts: int) -> SourceUnavailable:

@@ -142,6 +142,12 @@ def test_a_vendor_that_asks_for_too_long_is_spared_that_long(get, wire, clock):
         assert "not asked" in fails(get, wire, server, expected=SourceUnavailable)
         assert len(server.asked) == 1
         clock.ahead += 11
+        server.answers = in_turn(Reply(status=500))
+        fails(get, wire, server, expected=SourceUnavailable)
+        assert wire.status([POLICY])[0].breaker == "open"  # one failure after having been spared is enough
+        assert "not asked" in fails(get, wire, server, expected=SourceUnavailable)
+        clock.ahead += POLICY.breaker_seconds + 1
+        server.answers = in_turn(GOOD)
         get(wire, POLICY, f"{server.url}/v1/bars", {"symbol": "AAPL"})
 
 

@@ -85,12 +85,28 @@ def test_threads_share_one_wire_and_processes_one_breaker(tmp_path):
     other.store.close()
 
 
+def test_a_rate_is_waited_for_and_no_longer(wire):
+    slow = policy(rates=(Rate(1, 10.0),))
+    with replaying(in_turn(Reply())) as server:
+        for symbol in ("AAPL", "MSFT", "IBM"):
+            by_httpx(wire, slow, f"{server.url}/v1/bars", {"symbol": symbol})
+    first, second, third = (row.at for row in wire.store.audit())
+    assert 9.9 <= second - first < 12.0
+    assert 9.9 <= third - second < 12.0
+
+
+def ask_in_child(wire: Wire, url: str) -> None:
+    parents = wire.store._opened
+    by_httpx(wire, policy(), f"{url}/v1/bars", {"symbol": "CHILD"})
+    assert wire.store._opened is not parents
+
+
 def test_a_forked_child_opens_the_file_anew(tmp_path):
     wire = Wire(tmp_path)
     forking = multiprocessing.get_context("fork")
     with replaying(in_turn(Reply())) as server:
         by_httpx(wire, policy(), f"{server.url}/v1/bars", {"symbol": "PARENT"})
-        child = forking.Process(target=by_httpx, args=(wire, policy(), f"{server.url}/v1/bars", {"symbol": "CHILD"}))
+        child = forking.Process(target=ask_in_child, args=(wire, server.url))
         child.start()
         child.join(30)
     assert child.exitcode == 0
@@ -110,7 +126,7 @@ def test_a_budget_of_25_a_day_outlives_the_process_and_counts_attempts(tmp_path,
         wire = Wire(tmp_path, clock=clock)
         assert wire.status([frugal])[0].budget_left == 0
         tomorrow = (clock.now() + dt.timedelta(days=1)).date()
-        with pytest.raises(SourceError, match=rf"today's 25 requests to acme are spent; the next may be sent from {tomorrow} 00:00 UTC"):
+        with pytest.raises(SourceError, match=rf"requests to acme is spent \(25\); the next may be sent from {tomorrow} 00:00 UTC"):
             by_httpx(wire, frugal, f"{server.url}/v1/bars", {"symbol": "AAPL"})
         assert len(server.asked) == 25
         by_httpx(wire, frugal, f"{server.url}/v1/bars", {"symbol": "0-0"})  # what is kept costs nothing
