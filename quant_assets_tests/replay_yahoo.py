@@ -26,12 +26,16 @@ INDICES = {"^GSPC": "sp500", "^IXIC": "nasdaq"}
 
 @dataclass(frozen=True)
 class History:
-    """What was traded and paid: bars session, open, high, low, close, volume; splits and dividends by session, as of that day."""
+    """What was traded and paid: bars session, open, high, low, close, volume; splits and dividends by session, as of that day.
+
+    `unlisted`: splits that prices are divided by and that are not told.
+    """
 
     bars: pl.DataFrame
     splits: dict[dt.date, float] = field(default_factory=dict)
     dividends: dict[dt.date, float] = field(default_factory=dict)
     kind: str = "EQUITY"
+    unlisted: frozenset[dt.date] = frozenset()
 
     def chart(self, symbol: str, *, since: dt.date, until: dt.date, as_at: dt.date) -> dict[str, Any] | None:
         """Yahoo's JSON seen from the day `as_at`; None when it holds no bar."""
@@ -51,7 +55,7 @@ class History:
         prices = {name: _single((bars[name] / shares).to_list()) for name in ("open", "high", "low", "close")}
         quote = prices | {"volume": (bars["volume"] * shares).round().cast(pl.Int64).to_list()}
         paid = {day: round(amount / later(day), 6) for day, amount in self.dividends.items() if since <= day < until and day <= as_at}
-        splits = {day: self.splits[day] for day in split_days if since <= day < until}
+        splits = {day: self.splits[day] for day in split_days if since <= day < until and day not in self.unlisted}
         events = {
             "dividends": {str(opening(day)): {"amount": amount, "date": opening(day)} for day, amount in paid.items()},
             "splits": {str(opening(day)): {"date": opening(day), **_ratio(split)} for day, split in splits.items()},

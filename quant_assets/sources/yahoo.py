@@ -175,6 +175,9 @@ def _complaint(request: Request, answer: Answer) -> Complaint | None:
             return Complaint(Trouble.NO_DATA if absent else Trouble.UNUSABLE, words)
         if not result or not result[0].get("timestamp"):
             return Complaint(Trouble.NO_DATA, "the chart holds no bar")
+        currency = result[0].get("meta", {}).get("currency")
+        if currency not in ("USD", None):
+            return Complaint(Trouble.UNUSABLE, f"is quoted in {currency}, and prices are US dollars")
         if result[0].get("meta", {}).get("regularMarketTime", 0) >= int(dict(request.params)["period2"]):
             # A split after what was asked for would be in the prices and not among the splits.
             return Complaint(Trouble.UNUSABLE, "trades later than what was asked for: this machine's clock is behind")

@@ -18,6 +18,7 @@ from quant_assets.lake import coverage
 from quant_assets.models.terms import HORIZON_SESSIONS
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
+from quant_assets.quality.restated import restated
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Settings
 from quant_assets.sources import source_named, sources
@@ -91,12 +92,13 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     asked = work.known(span(windows))
     fetched_at = work.clock()
     delivered = _delivered(raw.frames, settings=work.settings, fetched_at=fetched_at)
-    judged = [ticker for ticker in tickers if ticker not in raw.failed]
-    universe = Universe(tuple(work.universe[ticker] for ticker in judged), work.universe.file)
-    listings = [(known.ticker, known.source, known.listed) for known in universe.listings]
+    listings = [(ticker, work.universe[ticker].source, work.universe[ticker].listed) for ticker in tickers]
     listed = pl.DataFrame(listings, schema={"ticker": pl.String, "source": pl.String, "listed": pl.Date}, orient="row")
     own = delivered.join(listed, on=["ticker", "source"]).filter(pl.col("session") >= pl.col("listed")).drop("listed")
-    rows = own.sort("ticker", "session", maintain_order=True)
+    failed = {**raw.failed, **restated(own, _stored_beside(work, own))}
+    judged = [ticker for ticker in tickers if ticker not in failed]
+    universe = Universe(tuple(work.universe[ticker] for ticker in judged), work.universe.file)
+    rows = own.filter(pl.col("ticker").is_in(judged)).sort("ticker", "session", maintain_order=True)
     compared = compare_returns(rows, delivered.join(listed, on=["ticker", "source"], how="anti"))
     agreed = compared.filter(~pl.col("finding")).select("ticker", "session")
     verdict = judge_prices(rows, universe, asked, fetched_at=fetched_at, confirmed=agreed)
@@ -113,7 +115,7 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
         work.lake.replace("prices", accepted.filter(inside), keys=good, window=year)
         work.lake.replace("quality_log", log.filter(inside), keys=good, window=year, scope=scope)
     withheld = {(ticker, str(year)): reason for (ticker, year), reason in verdict.withheld.items()}
-    withheld |= {(ticker, key): raw.failed[ticker] for ticker in tickers if ticker in raw.failed for key in windows}
+    withheld |= {(ticker, key): reason for ticker, reason in failed.items() for key in windows}
     note(work, "prices", tickers, windows, run_id=run_id, withheld=withheld)
     figures = {
         "tickers": len(tickers),
@@ -181,6 +183,13 @@ def _delivered(raw: Mapping[str, pd.DataFrame], *, settings: Settings, fetched_a
     schema = TABLES["prices"].schema
     frames = [source_named(settings, "prices", name).normalise(frame, fetched_at=fetched_at) for name, frame in raw.items()]
     return pl.concat([pl.DataFrame(schema=schema), *(frame.select(list(schema)) for frame in frames)])
+
+
+def _stored_beside(work: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
+    """The stored `prices` rows from the first session that was delivered on."""
+    since: dt.date = min(rows["session"], default=work.history.start)
+    names = rows["ticker"].unique().to_list()
+    return work.lake.scan("prices", keys=names, window=Window(since, work.after_as_of)).collect()
 
 
 def _inferred_log(rows: pl.DataFrame) -> pl.DataFrame:

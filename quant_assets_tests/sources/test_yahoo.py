@@ -16,14 +16,16 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from quant_assets.calendars import Window, sessions
+from quant_assets.calendars import Window, sessions, year_window
 from quant_assets.defs.vendor_types import check_vendor_frames
 from quant_assets.errors import NoData, SourceError, SourceUnavailable
 from quant_assets.schemas import TABLES
-from quant_assets.settings import Settings
+from quant_assets.settings import Grids, Settings
 from quant_assets.sources.wire.wire import Wire
 from quant_assets.sources.yahoo import YahooIndices, YahooPrices
+from quant_assets.steps.history import RawPrices, span, store_prices
 from quant_assets.universe import Universe
+from quant_assets.workspace import Workspace
 from quant_assets_tests.replay import Asked, ReplayServer, Reply, in_turn, replaying
 from quant_assets_tests.replay_yahoo import CHART, CRUMB, NEW_YORK, History, Yahoo, index_history, lean_history
 from quant_assets_tests.small import FETCHED_AT
@@ -133,6 +135,33 @@ def test_a_split_between_two_nights_changes_no_stored_value(tmp_path: Path, appl
         assert_frame_equal(later, seen[0], check_exact=True)
 
 
+def test_a_split_that_yahoo_lists_a_day_late_does_not_reach_the_lake(tmp_path: Path, apple: History):
+    """Prices are divided by it already: the name is withheld and keeps what was traded, until the split is listed."""
+    universe = tmp_path / "universe.csv"
+    universe.write_text("ticker,source,listed\nAAPL,yahoo,2013-01-02\n")
+    grids = Grids(history_start=D(2013, 1, 1), first_cutoff=D(2014, 1, 1), first_decision=D(2014, 1, 2))
+    late = replace(apple, unlisted=frozenset({D(2014, 6, 9)}))
+    told = {}
+    for night, history in (("2014-06-06", apple), ("2014-06-09", late), ("2014-06-10", apple)):
+        answers = Yahoo({"AAPL": history}, as_at=D.fromisoformat(night))
+        clock = At(f"{night}T17:00")
+        with replaying(answers) as server:
+            # A process of a night makes its sources from the settings; here its clock is another one.
+            source = YahooPrices(Wire(tmp_path / night, base_urls={"yahoo": server.url}, clock=clock))
+            settings = Settings(home=tmp_path, profile="live", universe=universe, grids=grids)
+            work = Workspace.open(settings, as_of=D.fromisoformat(night), clock=clock.now)
+            windows = {"2014": year_window(2014)} if told else work.year_windows()
+            raw = RawPrices({"yahoo": source.fetch(["AAPL"], work.known(span(windows)))})
+            told[night] = store_prices(work, ["AAPL"], windows, raw, run_id=None).withheld
+            kept = work.lake.scan("prices").collect()
+        last = D(2014, 6, 6) if night != "2014-06-10" else D(2014, 6, 10)
+        assert_as_traded(kept.select(pl.exclude("fetched_at")), apple, Window(D(2013, 1, 2), last + dt.timedelta(days=1)))
+    assert (told["2014-06-06"], told["2014-06-10"]) == ({}, {})
+    [(cell, reason)] = told["2014-06-09"].items()
+    assert cell == ("AAPL", "2014")
+    assert "AAPL: 109 of 109 stored closes since 2013-12-31 came back from yahoo more than 1% different, at the median 0.1429" in reason
+
+
 def test_a_running_session_has_no_bar_and_its_answer_does_not_outlive_it(tmp_path: Path, apple: History):
     clock = At("2014-06-10T11:00")
     with yahoo(tmp_path, clock, histories={"AAPL": apple}, as_at=D(2014, 6, 10)) as (source, _, server, _):
@@ -189,6 +218,7 @@ def chart_error(status: int, code: str, words: str) -> Reply:
         (chart_error(404, "Not Found", "No data found, symbol may be delisted"), NoData, "for AAPL: Not Found: No data found", 1),
         (chart_error(400, "Bad Request", "Data doesn't exist for startDate = 1"), NoData, "Data doesn't exist", 1),
         (chart_error(422, "Unprocessable Entity", "Invalid interval"), SourceError, "Unprocessable Entity: Invalid interval", 1),
+        (Reply('{"chart": {"result": [{"meta": {"currency": "JPY"}, "timestamp": [1]}]}}'), SourceError, "is quoted in JPY", 1),
         (Reply('{"chart": {"result": [], "error": null}}'), NoData, "AAPL: the chart holds no bar", 1),
         (Reply('{"chart": {"result": [{"meta": {}, "indicators": {}}], "error": null}}'), NoData, "holds no bar", 1),
         (Reply("Edge: Too Many Requests", 429, "text/plain"), SourceUnavailable, "answered 429 Edge: Too Many Requests", 4),
