@@ -58,12 +58,15 @@ def build(folder: Path) -> Workspace:
     (folder / "universe.csv").write_text("\n".join(["ticker,source,listed", *(f"{name},bokeh,1994-01-03" for name in names)]) + "\n")
     shutil.copy(CHECKOUT / "dagster.yaml", folder)
     work = Workspace.open(Settings.load(home=folder))
-    series = sorted(key for source in sources(work.settings.profile, "index_prices") for key in source.offers())
-    _write(work, "index_prices", coverage.every_session(series, work.history).rename({"key": "series"}))
+    series = sorted(key for source in sources(work.settings, "index_prices") for key in source.offers())
+    _write(work, "index_prices", coverage.every_session(series, work.history).select("session", series="key", source=pl.lit("arch")))
     for table in ("prices", "features", "labels"):
         days = coverage.listed_sessions(work.universe, work.history).rename({"key": "ticker"})
         later = (pl.col("session") + pl.duration(days=3)).cast(pl.Date)
-        told = {"prices": {"price_basis": pl.lit("raw")}, "labels": {"label_end": later, "label": pl.lit(1, dtype=pl.Int8)}}
+        told = {
+            "prices": {"price_basis": pl.lit("raw"), "source": pl.lit("bokeh")},
+            "labels": {"label_end": later, "label": pl.lit(1, dtype=pl.Int8)},
+        }
         _write(work, table, days.with_columns(**told.get(table, {})))
     _write_models(work)
     _write_accounts(work, names)

@@ -13,6 +13,8 @@ import polars as pl
 EXCHANGE = "XNYS"
 TIMEZONE = "America/New_York"
 FIRST_DAY_KNOWN = "1990-01-01"
+SETTLING = dt.timedelta(minutes=15)
+"""After a close, until vendors have its auction in their bars."""
 
 
 @dataclass(frozen=True, order=True)
@@ -99,6 +101,16 @@ def last_closed_session(now: dt.datetime) -> dt.date:
     """The latest session whose close is not after `now` (an aware datetime)."""
     day = session_on_or_before(now.astimezone(dt.UTC).date())
     return day if session_close(day) <= now else session_offset(day, -1)
+
+
+def last_settled_session(now: dt.datetime) -> dt.date:
+    """The latest session whose closing auction vendors have had the time to book by `now`: its daily bar is final."""
+    return last_closed_session(now - SETTLING)
+
+
+def next_settled(now: dt.datetime) -> dt.datetime:
+    """The instant (UTC) at which the next daily bar will be final."""
+    return session_close(session_offset(last_settled_session(now), 1)) + SETTLING
 
 
 def holidays(window: Window) -> list[dt.date]:

@@ -23,6 +23,7 @@ from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
+from quant_assets.schemas import TABLES
 from quant_assets.sources import sources
 from quant_assets.workspace import Workspace
 
@@ -77,7 +78,7 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
     span = Window(min(window.start for window in windows.values()), work.after_as_of)
     days = coverage.placed_sessions(span, windows)
     if table == "index_prices":
-        series = sorted(key for source in sources(work.settings.profile, table) for key in source.offers())
+        series = sorted(key for source in sources(work.settings, table) for key in source.offers())
         starts = pl.DataFrame({"key": series}, schema={"key": pl.String}).with_columns(start=pl.lit(span.start))
         return _rows(table, work, starts, days, span)
     if table == "model_runs":
@@ -135,7 +136,10 @@ def _rows(table: str, work: Workspace, starts: pl.DataFrame, days: pl.DataFrame,
 
 
 def _standing(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
-    """key, session of the rows that stand: scores only as long as their model does, signals as long as their score and rule do."""
+    """key, session of the rows that stand: bars only of the source that is theirs today, scores as long as their model does, signals as
+    long as their score and rule do."""
+    if table in ("prices", "index_prices"):
+        return _bars_of_today(table, work, span)
     if table not in ("oos_predictions", "signal"):
         return coverage.stored_rows(work.lake, table, span)
     scores = work.lake.scan("oos_predictions", window=span, scope={"model": MODEL_NAME})
@@ -146,6 +150,17 @@ def _standing(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
         return rows.join(scores, on=read, how="semi", nulls_equal=True).select(key="ticker", session="session")
     runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).select("cutoff", "model_run_id")
     return scores.join(runs, on=["cutoff", "model_run_id"], how="semi").select(key="ticker", session="session")
+
+
+def _bars_of_today(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
+    """key, session of the bars whose source the universe or the profile names: another one's must not stand beside them."""
+    if table == "prices":
+        own = [(known.ticker, known.source) for known in work.universe.listings]
+    else:
+        own = [(key, source.name) for source in sources(work.settings, table) for key in source.offers()]
+    named = pl.LazyFrame(own, schema={"key": pl.String, "source": pl.String}, orient="row")
+    rows = work.lake.scan(table, window=span).select("session", "source", key=pl.col(TABLES[table].entity or ""))
+    return rows.join(named, on=["key", "source"], how="semi").select("key", "session")
 
 
 def _trained(work: Workspace) -> Demand:

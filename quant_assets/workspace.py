@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from quant_assets.calendars import (
     Window,
     is_session,
-    last_closed_session,
+    last_settled_session,
     quarter_window,
     session_on_or_after,
     session_on_or_before,
@@ -45,10 +45,10 @@ class Workspace:
 
         Raises
         ------
-        BadArgument : the profile has no source of prices, or not that of a name; `as_of` is no session, or lies outside the decision grid
-            or the data; the universe file is malformed.
+        BadArgument : the profile's packages are not installed, or it lacks the source of a name; `as_of` is no session, or lies outside
+            the decision grid or the data; the universe file is malformed.
         """
-        known = [source.name for source in sources(settings.profile, "prices")]
+        known = [source.name for source in sources(settings, "prices")]
         last = last_known_session(settings, clock())
         if settings.grids.first_decision > last:
             raise BadArgument(
@@ -104,8 +104,8 @@ class Workspace:
 
 
 def last_known_session(settings: Settings, now: dt.datetime) -> dt.date:
-    """The latest session that has closed by `now` and that the profile has data of."""
-    last = last_closed_session(now)
+    """The latest session whose bars are final by `now` and that the profile has data of."""
+    last = last_settled_session(now)
     return min(last, OFFLINE_LAST_SESSION) if settings.profile == "offline" else last
 
 

@@ -45,7 +45,7 @@ def workspace(
 
 def delivered(source: str, *tickers: str, window: Window = EVERYTHING) -> pl.DataFrame:
     """`prices` rows as one packaged source delivers them, the bar before the window included."""
-    [vendor] = [each for each in sources("offline", "prices") if each.name == source]
+    [vendor] = [each for each in sources(Settings(profile="offline"), "prices") if each.name == source]
     rows = vendor.normalise(vendor.fetch(tickers, window), fetched_at=FETCHED_AT)
     return TABLES["prices"].conform(rows.select(list(TABLES["prices"].schema)))
 

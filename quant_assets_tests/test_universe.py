@@ -28,7 +28,7 @@ def test_the_packaged_universe_is_what_its_sources_offer():
     universe = Universe.read(Settings(profile="offline").universe_file)
     assert universe.tickers == sorted(universe.tickers)
     assert len(universe.listings) == 23
-    offers = {source.name: source.offers() for source in sources("offline", "prices")}
+    offers = {source.name: source.offers() for source in sources(Settings(profile="offline"), "prices")}
     for known in universe.listings:
         span = offers[known.source][known.ticker]
         assert span.start <= known.listed < span.end

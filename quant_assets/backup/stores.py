@@ -118,6 +118,7 @@ def stores(settings: Settings) -> tuple[Store, ...]:
         Store(MLFLOW_ARTIFACTS, mlflow / "artifacts", (f".{RESTORING}",), copy_file),
         Store("outputs", settings.path(settings.paths.outputs), (".*",), link_file),
         Store("alerts.jsonl", data / "alerts.jsonl", None, copy_file),
+        Store("wire.db", data / "wire.db", None, copy_database),
         Store("dagster", settings.dagster_storage, (".*", "compute_logs", "*.db-wal", "*.db-shm", "*.db-journal"), copy_database),
     )
 

@@ -9,8 +9,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+import polars as pl
 import typer
 from rich.table import Table
 
@@ -20,6 +21,9 @@ from quant_assets.cli.options import Json, ProfileName, settings_for
 from quant_assets.errors import QuantAssetsError
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from quant_assets.sources.wire.wire import VendorStatus
 
 PACKAGES = ("dagster", "polars", "duckdb", "xgboost", "mlflow", "great-expectations", "TA-Lib", "polars-talib")
 VENDOR_KEYS = (
@@ -49,7 +53,7 @@ class Finding:
 def doctor(profile: ProfileName = None, as_json: Json = False) -> None:
     """Check the installation, the stores and the settings; never shows a key."""
     settings = settings_for(profile)
-    findings = [*_installation(), *_folders(settings), *_stores(settings), _alerts(settings), *_keys()]
+    findings = [*_installation(), *_folders(settings), *_stores(settings), _alerts(settings), *_sources(settings), *_keys()]
     if as_json:
         print_json({"items": [asdict(finding) for finding in findings]})
     else:
@@ -106,10 +110,12 @@ def _models(work: Workspace) -> Iterator[Finding]:
 
     if not work.lake.tables():
         return
+    newest = work.lake.scan("model_runs", window=work.out_of_sample, columns=["cutoff"]).select(pl.col("cutoff").max()).collect().item()
     try:
-        trained = trained_at(work, work.cutoff)
+        trained = trained_at(work, newest or work.cutoff)
         registry(work).load(trained["model_run_id"])
-        yield Finding("models", "ok", f"the model of {trained['cutoff']} loads from {work.settings.paths.mlflow}/")
+        older = "" if newest == work.cutoff else f"; `quant-assets run` trains that of {work.cutoff}"
+        yield Finding("models", "note" if older else "ok", f"the model of {newest} loads from {work.settings.paths.mlflow}/{older}")
     except QuantAssetsError as error:
         yield Finding("models", "fault", str(error))
 
@@ -125,6 +131,33 @@ def _alerts(settings: Settings) -> Finding:
     ways = {"webhook": WEBHOOK_VARIABLE, "e-mail": "alerts.email_to"}
     unset = [f"{name} ({setting})" for name, setting in ways.items() if name not in told]
     return Finding("alerts", "note", f"failed runs are told by {', '.join(told)}" + (f"; not set: {', '.join(unset)}" if unset else ""))
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    """What is known of each source without asking it."""
+    from quant_assets.sources import every_source
+
+    try:
+        every = every_source(settings)
+        yield from (Finding(f"source {each.name}", "ok", f"{each.table}, inside a package") for each in every if each.policy is None)
+        vendors = {each.policy.vendor: each.policy for each in every if each.policy}
+        if vendors:
+            from quant_assets.sources.wire.wire import opened_wire
+
+            with opened_wire(settings) as wire:
+                for status in wire.status(list(vendors.values())):
+                    yield _vendor(status, vendors[status.vendor].key_variable)
+    except QuantAssetsError as error:
+        yield Finding("sources", "fault", str(error))
+
+
+def _vendor(status: VendorStatus, key_variable: str | None) -> Finding:
+    key = f"{key_variable} {'set' if os.environ.get(key_variable) else 'not set'}" if key_variable else "needs no key"
+    left = "no daily limit" if status.budget_left is None else f"{status.budget_left} left"
+    success = f"last success {status.last_success:%Y-%m-%d %H:%M} UTC" if status.last_success else "no success yet"
+    spared = f", not asked again before {status.breaker_until:%H:%M:%S} UTC" if status.breaker_until else ""
+    detail = f"{key}; {status.requests_today} requests today, {left}; {success}; breaker {status.breaker}{spared}"
+    return Finding(f"source {status.vendor}", "note" if status.breaker == "closed" else "fault", detail)
 
 
 def _keys() -> Iterator[Finding]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import TYPE_CHECKING
+
 import typer
 from rich.table import Table
 
-from quant_assets.calendars import session_on_or_after
+from quant_assets.calendars import Window, session_on_or_after
 from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.options import Json, ProfileName, settings_for
-from quant_assets.errors import BadArgument
+from quant_assets.errors import BadArgument, NoData
 from quant_assets.reporting import wording
 from quant_assets.settings import Settings
 from quant_assets.universe import Listing, Universe
+from quant_assets.workspace import utc_now
+
+if TYPE_CHECKING:
+    from quant_assets.sources.base import Source
 
 group = typer.Typer(help="List, add and remove the names of the pipeline.", no_args_is_help=True)
 app.add_typer(group, name="universe")
@@ -52,10 +59,26 @@ def remove(ticker: str, profile: ProfileName = None) -> None:
 def _offered(settings: Settings, ticker: str) -> Listing:
     from quant_assets.sources import sources
 
-    offers = [(source.name, source.offers()) for source in sources(settings.profile, "prices")]
-    for name, offered in offers:
-        if ticker in offered:
-            listed = session_on_or_after(max(offered[ticker].start, settings.grids.history_start))
-            return Listing(ticker, name, listed)
-    known = sorted({each for _, offered in offers for each in offered})
-    raise BadArgument(f"no source of profile {settings.profile!r} has {ticker!r}", remedy=f"it has {', '.join(known)}")
+    found = sources(settings, "prices")
+    for source in found:
+        if listed := _first_session(settings, source, ticker):
+            return Listing(ticker, source.name, listed)
+    known = sorted({each for source in found for each in source.offers()})
+    remedy = f"it has {', '.join(known)}" if known else "write it as the vendor does"
+    raise BadArgument(f"no source of profile {settings.profile!r} has {ticker!r}", remedy=remedy)
+
+
+def _first_session(settings: Settings, source: Source, ticker: str) -> dt.date | None:
+    """The first session of the history grid that the source has; a vendor is asked for it."""
+    offered = source.offers([ticker]).get(ticker)
+    if offered is None:
+        return None
+    first = session_on_or_after(max(offered.start, settings.grids.history_start))
+    if source.policy is None:
+        return first
+    try:
+        raw = source.fetch([ticker], Window(settings.grids.history_start, offered.end))
+    except NoData:
+        return None
+    days = source.normalise(raw, fetched_at=utc_now())["session"].to_list()
+    return max(first, min(days)) if days else None

@@ -7,7 +7,7 @@ import datetime as dt
 import dagster as dg
 import polars as pl
 
-from quant_assets.calendars import TIMEZONE, Window, is_session, last_closed_session, session_close, session_offset
+from quant_assets.calendars import TIMEZONE, Window, is_session, last_settled_session, session_close, session_offset
 from quant_assets.defs.chain import attempts, bury, open_chain, requests
 from quant_assets.defs.jobs import job_name
 from quant_assets.freshness import stale_inputs
@@ -18,8 +18,6 @@ from quant_assets.workspace import Workspace, last_known_session
 
 EVERY_HALF_HOUR = "15,45 13-23 * * 1-5"
 """From the close of a half day to midnight: a tick that finds nothing to do says why and costs nothing, one after a failure tries again."""
-AFTER_CLOSE = dt.timedelta(minutes=15)
-"""Vendors settle the closing auction in these minutes."""
 CATCH_UP_SESSIONS = 5
 """A machine that was off for longer decides the last of the missed sessions; `backfill` decides older ones."""
 MAX_ATTEMPTS = 3
@@ -48,7 +46,7 @@ def tonight(settings: Settings, instance: dg.DagsterInstance, now: dt.datetime) 
         return dg.SkipReason(f"the night of {link.night} is at its phase {link.phase}: one night at a time")
     if night_lock.is_held(settings.lake_root):
         return dg.SkipReason("a run started in a terminal is writing this lake: one night at a time")
-    last = last_known_session(settings, now - AFTER_CLOSE)
+    last = last_known_session(settings, now)
     night = _first_to_look_at(settings, last)
     given_up = []
     while night <= last:
@@ -96,6 +94,6 @@ def _nothing_to_do(now: dt.datetime, last: dt.date, given_up: list[dt.date]) -> 
         return f"given up after {MAX_ATTEMPTS} attempts: {nights}; see the failed runs, then `quant-assets run --as-of {given_up[0]}`"
     if not is_session(today):
         return f"{today} is no session of the exchange; all is decided up to {last}"
-    if last_closed_session(now - AFTER_CLOSE) < today:
+    if last_settled_session(now) < today:
         return f"the session of {today} closes at {session_close(today):%H:%M} UTC; all is decided up to {last}"
     return f"all is decided up to {last}, the last known session"

@@ -30,7 +30,17 @@ SkfolioPricesFrame = create_dagster_pandas_dataframe_type(
         PandasColumn.float_column("adj_close"),
     ],
 )
-VENDOR_TYPES = {"bokeh": BokehStocksFrame, "skfolio": SkfolioPricesFrame}
+YahooPricesFrame = create_dagster_pandas_dataframe_type(
+    name="YahooPricesFrame",
+    description="Daily bars as yfinance gives them, divided by the splits since, and those splits.",
+    columns=[
+        PandasColumn.string_column("ticker", non_nullable=True),
+        PandasColumn.datetime_column("date", non_nullable=True),
+        *(PandasColumn.float_column(name) for name in ("Open", "High", "Low", "Close", "Dividends", "Stock Splits", "Later Splits")),
+        PandasColumn.integer_column("Volume"),
+    ],
+)
+VENDOR_TYPES = {"bokeh": BokehStocksFrame, "skfolio": SkfolioPricesFrame, "yahoo": YahooPricesFrame}
 
 
 def check_vendor_frames(frames: Mapping[str, pd.DataFrame]) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window
-from quant_assets.sources.base import known_at_close
+from quant_assets.sources.base import among, known_at_close
 
 SERIES = ("nasdaq", "sp500")
 
@@ -26,10 +26,12 @@ def _bars(series: str) -> pd.DataFrame:
 class ArchIndices:
     name = "arch"
     table = "index_prices"
+    policy = None
 
-    def offers(self) -> dict[str, Window]:
+    def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
         spans = {series: _bars(series).index for series in SERIES}
-        return {series: Window(days[0].date(), days[-1].date() + dt.timedelta(days=1)) for series, days in spans.items()}
+        offered = {series: Window(days[0].date(), days[-1].date() + dt.timedelta(days=1)) for series, days in spans.items()}
+        return among(offered, keys)
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
         known = pd.concat([_bars(key).assign(series=key) for key in sorted(keys)]).rename_axis("date").reset_index()

@@ -13,16 +13,25 @@ import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window, session_table
+from quant_assets.sources.wire.policy import Policy
 
 
 class Source(Protocol):
-    """A vendor of one table."""
+    """A vendor of one table. One that is asked over the network is given its `Wire` when it is made."""
 
     name: str
     table: str
 
-    def offers(self) -> dict[str, Window]:
-        """Keys (tickers or series) it can deliver, each with the dates it covers."""
+    @property
+    def policy(self) -> Policy | None:
+        """How its vendor wants to be asked; None: the data ship inside a package."""
+        ...
+
+    def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
+        """Of these keys (tickers or series; None: of all it can name by itself) those it may have, each with the dates it covers.
+
+        Asks nobody: whether a vendor has a key shows when it is fetched.
+        """
         ...
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
@@ -35,6 +44,11 @@ class Source(Protocol):
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         """The same rows as `table` declares them."""
         ...
+
+
+def among(offered: dict[str, Window], keys: Sequence[str] | None) -> dict[str, Window]:
+    """The offer of a source that can name all its keys, narrowed to those asked for."""
+    return offered if keys is None else {key: offered[key] for key in keys if key in offered}
 
 
 def known_at_close(frame: pl.DataFrame) -> pl.DataFrame:

@@ -14,7 +14,7 @@ import polars as pl
 from bokeh_sampledata import stocks
 
 from quant_assets.calendars import Window
-from quant_assets.sources.base import known_at_close
+from quant_assets.sources.base import among, known_at_close
 from quant_assets.sources.corporate_actions import infer_actions
 
 TICKERS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
@@ -23,13 +23,15 @@ TICKERS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 class BokehStocks:
     name = "bokeh"
     table = "prices"
+    policy = None
 
-    def offers(self) -> dict[str, Window]:
+    def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
         bars = stocks.data.groupby("ticker")["date"]
-        return {
+        offered = {
             ticker: Window(first.date(), last.date() + dt.timedelta(days=1))
             for ticker, first, last in zip(bars.min().index, bars.min(), bars.max(), strict=True)
         }
+        return among(offered, keys)
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
         """The bars of the window, and the one before it, against which its first corporate action shows."""

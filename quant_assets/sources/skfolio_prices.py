@@ -14,7 +14,7 @@ import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window
-from quant_assets.sources.base import known_at_close
+from quant_assets.sources.base import among, known_at_close
 
 PRICE_STEP_USD = 0.001
 
@@ -30,11 +30,12 @@ def _closes() -> pd.DataFrame:
 class SkfolioPrices:
     name = "skfolio"
     table = "prices"
+    policy = None
 
-    def offers(self) -> dict[str, Window]:
+    def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
         closes = _closes()
         span = Window(closes.index[0].date(), closes.index[-1].date() + dt.timedelta(days=1))
-        return {str(ticker): span for ticker in closes.columns}
+        return among({str(ticker): span for ticker in closes.columns}, keys)
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
         """The closes of the window, and the one before it, against which its first return shows."""

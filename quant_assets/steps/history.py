@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window, session_table
-from quant_assets.errors import LakeError
+from quant_assets.errors import LakeError, SourceError
 from quant_assets.features.catalog import ALL_FEATURES, CATALOG, MODEL_FEATURES, feature_set_hash
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
@@ -17,7 +18,9 @@ from quant_assets.lake import coverage
 from quant_assets.models.terms import HORIZON_SESSIONS
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
+from quant_assets.quality.restated import restated
 from quant_assets.schemas import TABLES
+from quant_assets.settings import Settings
 from quant_assets.sources import source_named, sources
 from quant_assets.sources.reconcile import compare_returns, findings_log
 from quant_assets.steps.guard import note, ready
@@ -26,6 +29,14 @@ from quant_assets.universe import Universe
 from quant_assets.workspace import Workspace
 
 Windows = Mapping[str, Window]
+
+
+@dataclass(frozen=True)
+class RawPrices:
+    """frames : the vendors' own, by source name. failed : each name that its vendor did not deliver, with the reason."""
+
+    frames: dict[str, pd.DataFrame]
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def span(windows: Windows) -> Window:
@@ -39,7 +50,7 @@ def fetch_index_prices(work: Workspace, windows: Windows) -> StepResult:
 
     asked = work.known(span(windows))
     parts = []
-    for source in sources(work.settings.profile, "index_prices"):
+    for source in sources(work.settings, "index_prices"):
         parts.append(source.normalise(source.fetch(sorted(source.offers()), asked), fetched_at=work.clock()))
     table = TABLES["index_prices"]
     rows = table.conform(pl.concat(parts).select(list(table.schema))).sort(table.sort_order)
@@ -47,20 +58,31 @@ def fetch_index_prices(work: Workspace, windows: Windows) -> StepResult:
     return StepResult(rows, checks=judge_table("index_prices", rows))
 
 
-def fetch_raw_prices(work: Workspace, tickers: Sequence[str], windows: Windows) -> dict[str, pd.DataFrame]:
-    """The vendors' own frames, by source name: that of each ticker's own source, and of any other that has the ticker too."""
+def fetch_raw_prices(work: Workspace, tickers: Sequence[str], windows: Windows) -> RawPrices:
+    """The vendors' own frames: that of each ticker's own source, and of any other that has the ticker too.
+
+    A vendor is asked for one name after the other, and a name that it does not deliver does not stop the others. Data inside a package
+    are read at once, and an error there stops all.
+    """
     asked = work.known(span(windows))
-    frames = {}
-    for source in sources(work.settings.profile, "prices"):
-        offered = [ticker for ticker in tickers if ticker in source.offers()]
-        if offered:
-            frames[source.name] = source.fetch(offered, asked)
-    return frames
+    frames: dict[str, pd.DataFrame] = {}
+    failed: dict[str, str] = {}
+    for source in sources(work.settings, "prices"):
+        offered = list(source.offers(tickers))
+        parts = []
+        for names in [offered] if source.policy is None else [[ticker] for ticker in offered]:
+            try:
+                parts += [source.fetch(names, asked)] if names else []
+            except SourceError as error:
+                if source.policy is None:
+                    raise
+                failed |= {name: str(error) for name in names if work.universe[name].source == source.name}
+        if parts:
+            frames[source.name] = pd.concat(parts, ignore_index=True)
+    return RawPrices(frames, failed)
 
 
-def store_prices(
-    work: Workspace, tickers: Sequence[str], windows: Windows, raw: Mapping[str, pd.DataFrame], *, run_id: str | None
-) -> StepResult:
+def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw: RawPrices, *, run_id: str | None) -> StepResult:
     """Normalises, reconciles, judges; stores the good cells and the quarantine, and says which cells are withheld.
 
     A withheld cell keeps the rows that an earlier night let in.
@@ -69,28 +91,31 @@ def store_prices(
 
     asked = work.known(span(windows))
     fetched_at = work.clock()
-    delivered = _delivered(raw, profile=work.settings.profile, fetched_at=fetched_at)
-    universe = Universe(tuple(work.universe[ticker] for ticker in tickers), work.universe.file)
-    listings = [(known.ticker, known.source, known.listed) for known in universe.listings]
+    delivered = _delivered(raw.frames, settings=work.settings, fetched_at=fetched_at)
+    listings = [(ticker, work.universe[ticker].source, work.universe[ticker].listed) for ticker in tickers]
     listed = pl.DataFrame(listings, schema={"ticker": pl.String, "source": pl.String, "listed": pl.Date}, orient="row")
     own = delivered.join(listed, on=["ticker", "source"]).filter(pl.col("session") >= pl.col("listed")).drop("listed")
-    rows = own.sort("ticker", "session", maintain_order=True)
+    failed = {**raw.failed, **restated(own, _stored_beside(work, own))}
+    judged = [ticker for ticker in tickers if ticker not in failed]
+    universe = Universe(tuple(work.universe[ticker] for ticker in judged), work.universe.file)
+    rows = own.filter(pl.col("ticker").is_in(judged)).sort("ticker", "session", maintain_order=True)
     compared = compare_returns(rows, delivered.join(listed, on=["ticker", "source"], how="anti"))
     agreed = compared.filter(~pl.col("finding")).select("ticker", "session")
     verdict = judge_prices(rows, universe, asked, fetched_at=fetched_at, confirmed=agreed)
     accepted = TABLES["prices"].conform(verdict.accepted).sort("ticker", "session")
     scope = {"table": "prices"}
-    work.lake.replace("quarantine", verdict.quarantined, keys=tickers, window=asked, scope=scope)
+    work.lake.replace("quarantine", verdict.quarantined, keys=judged, window=asked, scope=scope)
     kept = compared.join(accepted, on=["ticker", "session"], how="semi")
     log = pl.concat([_inferred_log(accepted), findings_log(kept, primary="the universe's source", second="a second source")])
     log = log.select(list(TABLES["quality_log"].schema))
     for window in windows.values():
         year = work.known(window)
-        good = [ticker for ticker in tickers if (ticker, window.start.year) not in verdict.withheld]  # a withheld cell keeps what it had
+        good = [ticker for ticker in judged if (ticker, window.start.year) not in verdict.withheld]  # a withheld cell keeps what it had
         inside = pl.col("session").is_between(year.start, year.end, closed="left")
         work.lake.replace("prices", accepted.filter(inside), keys=good, window=year)
         work.lake.replace("quality_log", log.filter(inside), keys=good, window=year, scope=scope)
     withheld = {(ticker, str(year)): reason for (ticker, year), reason in verdict.withheld.items()}
+    withheld |= {(ticker, key): reason for ticker, reason in failed.items() for key in windows}
     note(work, "prices", tickers, windows, run_id=run_id, withheld=withheld)
     figures = {
         "tickers": len(tickers),
@@ -153,11 +178,18 @@ def _require_index(work: Workspace, window: Window) -> None:
         )
 
 
-def _delivered(raw: Mapping[str, pd.DataFrame], *, profile: str, fetched_at: dt.datetime) -> pl.DataFrame:
+def _delivered(raw: Mapping[str, pd.DataFrame], *, settings: Settings, fetched_at: dt.datetime) -> pl.DataFrame:
     """All vendors' frames as rows of `prices`; none when no vendor has any of the names."""
     schema = TABLES["prices"].schema
-    frames = [source_named(profile, "prices", name).normalise(frame, fetched_at=fetched_at) for name, frame in raw.items()]
+    frames = [source_named(settings, "prices", name).normalise(frame, fetched_at=fetched_at) for name, frame in raw.items()]
     return pl.concat([pl.DataFrame(schema=schema), *(frame.select(list(schema)) for frame in frames)])
+
+
+def _stored_beside(work: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
+    """The stored `prices` rows from the first session that was delivered on."""
+    since: dt.date = min(rows["session"], default=work.history.start)
+    names = rows["ticker"].unique().to_list()
+    return work.lake.scan("prices", keys=names, window=Window(since, work.after_as_of)).collect()
 
 
 def _inferred_log(rows: pl.DataFrame) -> pl.DataFrame:

@@ -107,17 +107,21 @@ def notes(work: Workspace) -> list[str]:
     held_back = work.lake.scan("quarantine", window=work.history).select(pl.len()).collect().item()
     adjusted = work.lake.scan("prices", window=day_window(work.as_of)).filter(pl.col("price_basis") == "adjusted")
     n_adjusted = adjusted.select(pl.len()).collect().item()
-    told = [
-        "Implied volatility, options, news, earnings and macro series have no offline source: they are reported as missing, "
-        "never invented.",
+    held = f"{held_back} rows are in quarantine."
+    absent = f"no {work.settings.profile} source: they are reported as missing, never invented."
+    missing = f"Implied volatility, options, news, earnings and macro series have {absent}"
+    if work.settings.profile == "live":
+        chosen = "The names are today's watchlist, chosen knowing how they fared: returns of buy-and-hold are flattered by that."
+        return [missing, held, chosen]
+    return [
+        missing,
         f"{n_adjusted} names have an adjusted close only: they are ranked, not traded, and features that need high, low or volume are "
         "null for them.",
         f"{inferred.height} splits and dividends were inferred from changes of the vendor's adjusted close and are marked as inferred.",
-        f"{held_back} rows are in quarantine.",
+        held,
         _agreement(disagree),
         "The names were chosen by the packages that ship them and survived until then: returns of buy-and-hold are flattered by that.",
     ]
-    return told if work.settings.profile == "offline" else told[3:]
 
 
 def _agreement(disagree: pl.DataFrame) -> str:

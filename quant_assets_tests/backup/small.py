@@ -31,6 +31,7 @@ def small_home(home: Path, settings: str = "") -> Settings:
     data, mlflow = known.path(known.paths.data), known.path(known.paths.mlflow)
     (data / "warehouse.duckdb").write_bytes(b"a warehouse")
     (data / "alerts.jsonl").write_text("{}\n")
+    (data / "wire.db").write_bytes(b"answers")
     (mlflow / "artifacts" / "pooled_model" / "run").mkdir(parents=True)
     (mlflow / "artifacts" / "pooled_model" / "run" / "booster.ubj").write_bytes(bytes(range(256)) * 40)
     with closing(sqlite3.connect(mlflow / "mlflow.db")) as connection, connection:
@@ -71,6 +72,7 @@ def assert_whole(settings: Settings) -> None:
     data, mlflow = settings.path(settings.paths.data), settings.path(settings.paths.mlflow)
     assert (data / "warehouse.duckdb").read_bytes() == b"a warehouse"
     assert (data / "alerts.jsonl").read_text() == "{}\n"
+    assert (data / "wire.db").read_bytes() == b"answers"
     assert (mlflow / "artifacts" / "pooled_model" / "run" / "booster.ubj").read_bytes() == bytes(range(256)) * 40
     assert (settings.reports / "daily_report.csv").read_text() == "Ticker,Rank\nAAPL,1\n"
     assert events_of(settings) == EVENTS

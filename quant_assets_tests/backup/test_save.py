@@ -52,6 +52,7 @@ def test_members_are_named_by_what_they_are_and_settings_come_first(tmp_path: Pa
         "mlflow/artifacts/pooled_model/run/booster.ubj",
         "outputs/signals/daily_report.csv",
         "alerts.jsonl",
+        "wire.db",
         "dagster/index.db",
     ]
     assert not [path.name for path in saved.file.parent.iterdir() if path not in (saved.file, saved.file.with_name(".lock"))]

@@ -10,6 +10,7 @@ import pytest
 
 from quant_assets.calendars import Window
 from quant_assets.defs.vendor_types import VENDOR_TYPES, check_vendor_frames
+from quant_assets.settings import Settings
 from quant_assets.sources import sources
 
 JANUARY = Window(dt.date(2013, 1, 1), dt.date(2013, 2, 1))
@@ -17,11 +18,12 @@ JANUARY = Window(dt.date(2013, 1, 1), dt.date(2013, 2, 1))
 
 @pytest.fixture
 def frames() -> dict[str, pd.DataFrame]:
-    return {source.name: source.fetch(["AAPL", "MSFT"], JANUARY) for source in sources("offline", "prices")}
+    return {source.name: source.fetch(["AAPL", "MSFT"], JANUARY) for source in sources(Settings(profile="offline"), "prices")}
 
 
 def test_every_price_source_has_a_type_and_its_frames_pass(frames: dict[str, pd.DataFrame]):
-    assert set(frames) == set(VENDOR_TYPES)
+    live = {source.name for source in sources(Settings(profile="live"), "prices")}
+    assert set(frames) | live == set(VENDOR_TYPES)
     assert all(len(frame) > 20 for frame in frames.values())
     check_vendor_frames(frames)
 

@@ -96,9 +96,9 @@ def read_until(stream: IO[str] | None, words: str) -> None:
         seen += letter
 
 
-def new_home(folder: Path, *, universe: str = UNIVERSE) -> Home:
+def new_home(folder: Path, *, universe: str = UNIVERSE, settings: str = SETTINGS) -> Home:
     folder.mkdir(parents=True)
-    (folder / "quant_assets.toml").write_text(SETTINGS)
+    (folder / "quant_assets.toml").write_text(settings)
     (folder / "universe.csv").write_text(universe)
     shutil.copy(CHECKOUT / "dagster.yaml", folder)
     return Home(folder)

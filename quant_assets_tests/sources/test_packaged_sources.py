@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,6 +15,7 @@ from polars.testing import assert_frame_equal
 from quant_assets.calendars import Window, session_close, sessions, year_window
 from quant_assets.errors import BadArgument
 from quant_assets.schemas import TABLES
+from quant_assets.settings import Settings
 from quant_assets.sources import source_named, sources
 from quant_assets.sources.arch_indices import ArchIndices
 from quant_assets.sources.bokeh_stocks import TICKERS, BokehStocks
@@ -158,10 +163,19 @@ def test_offers_are_the_first_and_last_bar(bokeh: pl.DataFrame):
     assert ArchIndices().offers()["sp500"].start == D(1999, 1, 4)
 
 
+def test_profile_live_without_its_packages_says_what_to_install(tmp_path: Path):
+    without = "import sys; from importlib.machinery import PathFinder as P; find = P.find_spec; "
+    without += "P.find_spec = lambda name, *rest: None if name.split('.')[0] in ('yfinance', 'tenacity') else find(name, *rest); "
+    asked = "from quant_assets.cli.app import main; sys.argv = ['quant-assets', 'run', '--profile', 'live']; main()"
+    environment = {**os.environ, "QUANT_ASSETS_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", without + asked], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert "profile 'live' needs packages that are not installed: tenacity, yfinance; pip install" in done.stderr
+
+
 def test_a_profile_without_a_source_and_a_wrong_name():
-    with pytest.raises(BadArgument, match="profile 'live' has no source for prices"):
-        sources("live", "prices")
-    with pytest.raises(BadArgument, match="has no source for macro"):
-        sources("offline", "macro")
+    offline = Settings(profile="offline")
+    with pytest.raises(BadArgument, match="profile 'offline' has no source for macro"):
+        sources(offline, "macro")
     with pytest.raises(BadArgument, match="no source 'yahoo' for prices; the universe file may name bokeh, skfolio"):
-        source_named("offline", "prices", "yahoo")
+        source_named(offline, "prices", "yahoo")

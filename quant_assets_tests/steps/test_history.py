@@ -12,11 +12,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from quant_assets.calendars import Window, sessions, year_window
+from quant_assets.demand import demand
 from quant_assets.errors import LakeError, LookbackIncomplete
 from quant_assets.schemas import TABLES
 from quant_assets.steps import history
 from quant_assets.workspace import Workspace
-from quant_assets_tests.small import FETCHED_AT, store, workspace
+from quant_assets_tests.small import FETCHED_AT, LISTINGS, store, workspace
 
 D = dt.date
 NAMES = ["AAPL", "FB", "KO"]
@@ -145,10 +146,10 @@ def test_a_fault_of_one_vendor_row_stays_in_its_cell(filled: Workspace, tmp_path
     work = workspace(tmp_path)
     windows = work.year_windows()
     raw = history.fetch_raw_prices(work, NAMES, windows)
-    here = (raw["bokeh"]["ticker"] == "AAPL") & (raw["bokeh"]["date"] == "2012-06-07")
+    here = (raw.frames["bokeh"]["ticker"] == "AAPL") & (raw.frames["bokeh"]["date"] == "2012-06-07")
     assert here.sum() == 1
-    raw["bokeh"] = raw["bokeh"].astype({"volume": float})
-    raw["bokeh"].loc[here, columns] *= factor
+    raw.frames["bokeh"] = raw.frames["bokeh"].astype({"volume": float})
+    raw.frames["bokeh"].loc[here, columns] *= factor
     result = history.store_prices(work, NAMES, windows, raw, run_id="night")
     assert list(result.withheld) == [("AAPL", "2012")]
     assert said in result.withheld[("AAPL", "2012")]
@@ -176,7 +177,7 @@ def test_a_withheld_cell_keeps_what_an_earlier_night_let_in(tmp_path: Path):
     store(work, ["AAPL"], list(windows))
     before = stored(work, "prices")
     raw = history.fetch_raw_prices(work, ["AAPL"], windows)
-    raw["bokeh"].loc[raw["bokeh"]["date"] == "2012-06-07", "high"] = 1.0
+    raw.frames["bokeh"].loc[raw.frames["bokeh"]["date"] == "2012-06-07", "high"] = 1.0
     assert list(history.store_prices(work, ["AAPL"], windows, raw, run_id=None).withheld) == [("AAPL", "2012")]
     assert_frame_equal(stored(work, "prices"), before, check_exact=True)
     assert set(stored(work, "quarantine")["session"]) == {D(2012, 6, 7)}
@@ -188,7 +189,8 @@ def test_a_genuine_crash_survives_through_the_second_source(tmp_path: Path):
     for window in ({"2000": year_window(2000)}, {"day": Window(D(2000, 9, 29), D(2001, 1, 1))}):
         raw = history.fetch_raw_prices(work, ["AAPL"], window)
         assert history.store_prices(work, ["AAPL"], window, raw, run_id=None).withheld == {}
-        [(_, reason)] = history.store_prices(work, ["AAPL"], window, {"bokeh": raw["bokeh"]}, run_id=None).withheld.items()
+        alone = history.RawPrices({"bokeh": raw.frames["bokeh"]})
+        [(_, reason)] = history.store_prices(work, ["AAPL"], window, alone, run_id=None).withheld.items()
         assert reason.startswith("AAPL 2000-09-29: close moved -51.9 % with no split on record")
 
 
@@ -226,3 +228,45 @@ def test_features_need_the_index(tmp_path: Path):
     with pytest.raises(LakeError, match=message):
         history.build_features(work, ["KO"], {"2012": year_window(2012)}, run_id=None)
     assert history.build_features(work, ["KO"], {"2010": year_window(2010)}, run_id=None).rows.height == 252
+
+
+def test_bars_of_another_source_than_todays_count_as_missing(tmp_path: Path):
+    """A name's source was changed in the universe file, or the profile was: two vendors' bars never stand side by side."""
+    work = workspace(tmp_path)
+    store(work, ["AAPL", "MSFT"], YEARS)
+    history.fetch_index_prices(work, work.year_windows())
+    assert demand("prices", work, ["AAPL", "MSFT"]).holes.is_empty()
+    assert demand("index_prices", work, []).holes.is_empty()
+    other = workspace(tmp_path, listings=LISTINGS.replace("AAPL,bokeh", "AAPL,skfolio"))
+    missing = demand("prices", other, ["AAPL", "MSFT"]).holes
+    assert (set(missing["key"]), missing["window"].to_list()) == ({"AAPL"}, YEARS)
+    store(other, ["AAPL"], YEARS)
+    assert demand("prices", other, ["AAPL", "MSFT"]).holes.is_empty()
+    assert set(stored(other, "prices").filter(ticker="AAPL")["source"]) == {"skfolio"}
+    elsewhere = dataclasses.replace(work, settings=work.settings.model_copy(update={"profile": "live"}))
+    assert demand("index_prices", elsewhere, []).holes.height == 2 * len(YEARS)
+    assert demand("prices", elsewhere, ["AAPL"]).holes.height == len(YEARS)
+
+
+def test_a_name_that_its_vendor_does_not_deliver_keeps_what_it_had(tmp_path: Path):
+    """The others are stored; it is told in the vendor's words and no session of it is called a hole."""
+    work = workspace(tmp_path)
+    store(work, ["AAPL", "KO"], ["2012"])
+    before = stored(work, "prices")
+    windows = {year: work.year_windows()[year] for year in ("2012", "2013")}
+    whole = history.fetch_raw_prices(work, ["KO"], windows)
+    raw = history.RawPrices(whole.frames, {"AAPL": "the vendor answered 429"})
+    result = history.store_prices(work, ["AAPL", "KO"], windows, raw, run_id=None)
+    assert result.withheld == {("AAPL", "2012"): "the vendor answered 429", ("AAPL", "2013"): "the vendor answered 429"}
+    after = stored(work, "prices")
+    assert_frame_equal(after.filter(ticker="AAPL"), before.filter(ticker="AAPL"), check_exact=True)
+    assert after.filter(ticker="KO")["session"].max() == D(2013, 3, 1)
+    assert stored(work, "quarantine").is_empty()
+    cells = stored(work, "coverage").filter(ticker="AAPL").sort("window")
+    assert cells.select("window", "status", "reason").rows() == [
+        ("2012", "withheld", "the vendor answered 429"),
+        ("2013", "withheld", "the vendor answered 429"),
+    ]
+    nobody = history.RawPrices({}, dict.fromkeys(["AAPL", "KO"], "the vendor is away"))
+    assert set(history.store_prices(work, ["AAPL", "KO"], windows, nobody, run_id=None).withheld.values()) == {"the vendor is away"}
+    assert_frame_equal(stored(work, "prices"), after, check_exact=True)

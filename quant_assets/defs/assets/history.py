@@ -41,7 +41,7 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
         raw = history.fetch_raw_prices(work, tickers, windows)
-        check_vendor_frames(raw)
+        check_vendor_frames(raw.frames)
         result = history.store_prices(work, tickers, windows, raw, run_id=context.run_id)
         yield from emit(context, result, table="prices", windows=windows)
 

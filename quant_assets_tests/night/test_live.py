@@ -1,0 +1,130 @@
+"""Whole nights of profile live against Yahoo on loopback: one that loses two names, and the next, which asks for those two only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from quant_assets_tests.night.homes import Home, new_home
+from quant_assets_tests.replay import Asked, ReplayServer, Reply, replaying
+from quant_assets_tests.replay_yahoo import CHART, Yahoo, absent, index_history, lean_history
+
+NIGHT = "2012-12-14"
+SETTINGS = """profile = "live"
+universe = "universe.csv"
+
+[grids]
+history_start = 2009-01-01
+first_cutoff = 2012-07-01
+first_decision = 2012-10-01
+
+[sources.yahoo]
+base_url = "{}"
+"""
+UNIVERSE = """ticker,source,listed
+AAPL,yahoo,2009-01-02
+BAC,yahoo,2009-01-02
+IBM,yahoo,2009-01-02
+SPY,yahoo,2009-01-02
+"""
+
+
+def overloaded(_: Asked) -> Reply:
+    return Reply("Too Many Requests\r\n", 429, "text/plain", headers={"Retry-After": "1"})
+
+
+@dataclass
+class Nights:
+    """A home, its Yahoo, and what the first two nights said (exit code, document) and asked for (symbols)."""
+
+    home: Home
+    server: ReplayServer
+    yahoo: Yahoo
+    first: tuple[int, Any]
+    first_asked: list[str]
+    second: tuple[int, Any]
+    second_asked: list[str]
+
+
+def symbols(asked: list[Asked]) -> list[str]:
+    assert all(unquote(each.path).startswith(CHART) for each in asked)
+    return [unquote(each.path).removeprefix(CHART) for each in asked]
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Nights]:
+    histories = {name: lean_history(shared, name, kind="ETF" if name == "SPY" else "EQUITY") for name in ("AAPL", "BAC", "IBM", "SPY")}
+    yahoo = Yahoo(histories | {symbol: index_history(symbol) for symbol in ("^GSPC", "^IXIC")})
+    yahoo.wrong = {"BAC": overloaded, "IBM": absent}
+    with replaying(yahoo) as server:
+        folder = tmp_path_factory.mktemp("live") / "home"
+        home = new_home(folder, universe=UNIVERSE, settings=SETTINGS.format(server.url))
+        first = home.json("run", "--as-of", NIGHT)
+        first_asked = symbols(server.asked)
+        yahoo.wrong = {}
+        server.asked.clear()
+        second = home.json("run", "--as-of", NIGHT)
+        yield Nights(home, server, yahoo, first, first_asked, second, symbols(server.asked))
+
+
+def test_names_that_yahoo_fails_on_are_withheld_with_its_words(nights: Nights):
+    code, told = nights.first
+    assert (code, told["profile"], told["status"], told["as_of"]) == (3, "live", "partial", NIGHT)
+    errors = {error["ticker"]: error["message"] for error in told["errors"]}
+    assert set(errors) == {"BAC", "IBM"}
+    assert "yahoo /v8/finance/chart/BAC for BAC: answered 429 Too Many Requests (4 attempts)" in errors["BAC"]
+    assert "IBM: Not Found: No data found, symbol may be delisted" in errors["IBM"]
+    scored = {signal["ticker"] for signal in told["signals"] if signal["score"] is not None}
+    assert scored == {"AAPL", "SPY"}
+    assert sorted(nights.first_asked) == ["AAPL", *["BAC"] * 4, "IBM", "SPY", "^GSPC", "^IXIC"]
+
+
+def test_the_next_run_asks_for_what_is_missing_and_no_more(nights: Nights):
+    code, told = nights.second
+    assert (code, told["status"], told["errors"]) == (0, "done", [])
+    assert {signal["ticker"] for signal in told["signals"] if signal["score"] is not None} == {"AAPL", "BAC", "IBM", "SPY"}
+    assert sorted(nights.second_asked) == ["BAC", "IBM"]
+
+
+def test_what_is_stored_was_traded(nights: Nights):
+    stored = nights.home.table("prices")
+    assert set(stored["source"]) == {"yahoo"}
+    for name in ("AAPL", "BAC", "IBM", "SPY"):
+        traded = nights.yahoo.histories[name].bars.filter(pl.col("session").is_between(pl.date(2009, 1, 2), pl.date(2012, 12, 14)))
+        mine = stored.filter(ticker=name).select(traded.columns)
+        assert_frame_equal(mine, traded, rel_tol=1e-7, abs_tol=1e-4)
+    assert stored.filter(ticker="AAPL", dividend=2.6499).height == 1  # 2.65 in LEAN's seven digits, a share of the time
+
+
+def test_another_run_asks_nobody(nights: Nights):
+    nights.server.asked.clear()
+    done = nights.home.run("run", "--as-of", NIGHT)
+    assert done.returncode == 0
+    assert done.stderr.count("nothing to do") == 10
+    assert nights.server.asked == []
+
+
+def test_the_doctor_tells_what_is_known_of_each_vendor(nights: Nights):
+    code, told = nights.home.json("doctor")
+    assert code == 0
+    [found] = [item for item in told["items"] if item["name"] == "source yahoo"]
+    assert found["detail"].startswith("needs no key; ")
+    assert "requests today, no daily limit; last success 20" in found["detail"]
+    assert found["detail"].endswith("breaker closed")
+
+
+def test_a_name_is_added_from_its_first_bar(nights: Nights, tmp_path: Path):
+    home = nights.home.copy(tmp_path / "home")
+    (home.folder / "universe.csv").write_text(UNIVERSE.replace("BAC,yahoo,2009-01-02\n", ""))
+    assert home.run("universe", "add", "BAC").returncode == 0
+    assert (home.folder / "universe.csv").read_text() == UNIVERSE
+    unknown = home.run("universe", "add", "ZZZ")
+    assert unknown.returncode == 2
+    assert "no source of profile 'live' has 'ZZZ'; write it as the vendor does" in unknown.stderr
