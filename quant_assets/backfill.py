@@ -12,7 +12,7 @@ from quant_assets.planning import PHASES, Phase, Rectangle, all_cells, missing_c
 from quant_assets.workspace import Workspace
 
 FILLS = {
-    **{table: (phase.name,) for phase in PHASES for table in phase.tables if table != "portfolio"},
+    **{table: (phase.name,) for phase in PHASES for table in phase.tables},
     **dict.fromkeys(("equity", "trades"), ("backtest", "portfolio")),
 }
 """The phases that write each table a user can name."""

@@ -22,6 +22,11 @@ def inventory(work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
     return pl.concat([_of(table, work, tickers) for table in TABLES])
 
 
+def incomplete(work: Workspace) -> list[str]:
+    """The tables that lack something up to the night, or hold rows made from something else than what is there now."""
+    return [table for table in TABLES if demand(table, work, work.universe.tickers).holes.height]
+
+
 def _of(table: str, work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
     found, windows = demand(table, work, tickers), windows_of(table, work)
     counts = found.expected.select("key", "window", expected="n")

@@ -176,6 +176,8 @@ class Archive:
 @contextmanager
 def opened(path: Path) -> Iterator[Archive]:
     """Raises BadArgument when there is no such file, or it is no backup."""
+    if not path.is_file():
+        raise BadArgument(f"there is no file {path}", remedy="name a file that `make backup` wrote")
     try:
         tar = tarfile.open(path, "r:gz")  # noqa: SIM115 - closed below; only opening it may fail like this
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:

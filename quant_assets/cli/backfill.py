@@ -16,6 +16,7 @@ from quant_assets.calendars import Window
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import End, Json, ProfileName, Start, Tickers, chosen, sessions_between, settings_for
 from quant_assets.cli.progress import Progress
+from quant_assets.inventory import incomplete
 from quant_assets.lake.night_lock import night_lock
 from quant_assets.logs import log_to
 from quant_assets.planning import Phase, Rectangle
@@ -77,14 +78,17 @@ def backfill(
             aside.print(f"Backfill of {window}, profile {settings.profile}, {wording.count(len(asked.tickers), 'name')}")
             with Runs(lines) as runs:
                 outcome = run_backfill(lambda: _definitions(settings), instance, work, asked, progress=runs)
+            left = [] if outcome.failed else incomplete(work)
     told = f"{wording.count(len(outcome.runs), 'run')}, {len(outcome.failed)} failed"
     told += f", {outcome.skipped} already finished before" if outcome.skipped else ""
     status = "done" if not outcome.failed else "failed" if len(outcome.failed) == len(outcome.runs) else "partial"
     errors = [{"phase": run.phase, "message": run.error, "run_id": run.run_id} for run in outcome.failed]
     if as_json:
-        print_json({"status": status, "runs": len(outcome.runs), "skipped": outcome.skipped, "errors": errors})
+        print_json({"status": status, "runs": len(outcome.runs), "skipped": outcome.skipped, "out_of_date": left, "errors": errors})
     else:
         screen.print(told)
+        if left:
+            screen.print(f"What follows from it is not up to date: {', '.join(left)}; `quant-assets run` sees to that.", soft_wrap=True)
     for run in outcome.failed:
         aside.print(f"{run.phase} {run.rectangle.windows[0]}..{run.rectangle.windows[-1]}: {run.error}", markup=False, highlight=False)
     if outcome.failed:

@@ -14,6 +14,8 @@ from quant_assets.workspace import Workspace
 group = typer.Typer(help="What is stored, what is missing and why.", no_args_is_help=True)
 app.add_typer(group, name="data")
 SHOWN, LISTED_NAMES = 20, 5
+UNITS = {"model_runs": "model", "warehouse": "year"}
+"""What a table is counted in that has no row a session."""
 
 
 @group.callback()
@@ -38,7 +40,9 @@ def coverage(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName =
     for table, names, span, missing, status, reason in gaps.head(SHOWN).iter_rows():
         who = ", ".join(names) if len(names) <= LISTED_NAMES else wording.count(len(names), "name")
         why = f": {reason}" if reason else ""
-        screen.print(f"{table} {span}, {who}: {status}, {wording.count(missing, 'session')}{why}", soft_wrap=True, markup=False)
+        screen.print(
+            f"{table} {span}, {who}: {status}, {wording.count(missing, UNITS.get(table, 'session'))}{why}", soft_wrap=True, markup=False
+        )
     if gaps.height > SHOWN:
         screen.print(f"and {gaps.height - SHOWN} more; --json lists every partition")
     screen.print("`quant-assets backfill --only-missing` completes them." if gaps.height else "Nothing is missing.")
@@ -53,7 +57,8 @@ def _by_table(cells: pl.DataFrame) -> Table:
     for title in ("Partitions complete", "Sessions there"):
         shown.add_column(title, justify="right")
     for table, whole, n, present, expected in totals.iter_rows():
-        shown.add_row(table, f"{whole:,} of {n:,}", f"{present:,} of {expected:,}")
+        unit = f" {UNITS[table]}s" if table in UNITS else ""
+        shown.add_row(table, f"{whole:,} of {n:,}", f"{present:,} of {expected:,}{unit}")
     return shown
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from quant_assets.calendars import Window
 from quant_assets.errors import LookbackIncomplete, ModelError, QuantAssetsError
 from quant_assets.features.catalog import MODEL_FEATURES, feature_set_hash
+from quant_assets.interrupts import held_back
 from quant_assets.lake import coverage
 from quant_assets.models.pooled import TrainedModel, importances, predict, train, training_rows, with_history
 from quant_assets.models.registry import ModelRegistry
@@ -45,20 +46,21 @@ def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
     figures: dict[str, object] = {}
     refused: dict[str, QuantAssetsError] = {}
     for key, window in windows.items():
-        try:
-            pool = complete_names(work, Window(work.history.start, window.start))
-            pooled = features.filter(pl.col("ticker").is_in(pool))
-            current = window.start == work.cutoff
-            model = train(training_rows(pooled, labels, window.start), window.start, with_members=current)
-        except (LookbackIncomplete, ModelError) as error:
-            refused[key] = error
-            continue
-        run_id = models.log(model, partition=key)
-        rows.append(_as_row(model, run_id))
-        work.lake.replace("model_runs", rows[-1], keys=None, window=Window(window.start, window.start + dt.timedelta(days=1)))
-        figures = {"importances": dict(importances(model.booster)), "pool": pool}
-        if current:
-            figures["registered_version"] = models.register(run_id, model)
+        current = window.start == work.cutoff
+        with held_back():  # a cut-off takes seconds, in XGBoost, MLflow and SQLite
+            try:
+                pool = complete_names(work, Window(work.history.start, window.start))
+                pooled = features.filter(pl.col("ticker").is_in(pool))
+                model = train(training_rows(pooled, labels, window.start), window.start, with_members=current)
+            except (LookbackIncomplete, ModelError) as error:
+                refused[key] = error
+                continue
+            run_id = models.log(model, partition=key)
+            rows.append(_as_row(model, run_id))
+            work.lake.replace("model_runs", rows[-1], keys=None, window=Window(window.start, window.start + dt.timedelta(days=1)))
+            figures = {"importances": dict(importances(model.booster)), "pool": pool}
+            if current:
+                figures["registered_version"] = models.register(run_id, model)
     if not rows:
         raise next(iter(refused.values()))
     return StepResult(pl.concat(rows), figures, withheld={(coverage.ALL, key): str(error) for key, error in refused.items()})

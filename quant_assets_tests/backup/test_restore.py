@@ -148,8 +148,10 @@ def test_what_is_no_backup(archive: Path, tmp_path: Path):
     other = rewritten(archive, tmp_path / "other.tar.gz", edited_manifest(lambda told: told.pop("format")))
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(archive.read_bytes()[:200])
-    for file in (tmp_path / "absent.tar.gz", tmp_path, text, foreign, other, cut):
-        with pytest.raises(BadArgument, match=re.escape(f"{file} is not a backup (")) as refused:
+    told = {file: f"{file} is not a backup (" for file in (text, foreign, other, cut)}
+    told |= {file: f"there is no file {file}; name a file that `make backup` wrote" for file in (tmp_path / "absent.tar.gz", tmp_path)}
+    for file, words in told.items():
+        with pytest.raises(BadArgument, match=re.escape(words)) as refused:
             restore(file, home=tmp_path / "home")
         assert refused.value.exit_code == 2
     assert not (tmp_path / "home").exists()
