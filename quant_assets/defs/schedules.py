@@ -74,7 +74,7 @@ def _undecided(work: Workspace, *, running: bool) -> bool:
 
     Parameters
     ----------
-    running : the night is the last one: a decision on something old is made again. An earlier night's stands, whatever was fetched since.
+    running : the night is the last one: a decision on something old is made again. An earlier night's stands unless its scores changed.
     """
     names = work.universe.tickers
     return any(missing_cells(phase, work, tickers=names) for phase in DECISIONS) or (running and bool(stale_inputs(work, names)))
