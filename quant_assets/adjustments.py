@@ -1,4 +1,4 @@
-"""Corporate actions applied to raw prices, seen from any day. What the raw tables hold is declared in `schemas.py`.
+"""Corporate actions applied to raw prices, seen from any day. What the raw tables hold is declared in `schemas/`.
 
 The lake stores prices as traded. Adjusting *backwards* from today, as vendors do, rewrites yesterday with every new split;
 growing *forwards* from a ticker's first stored bar does not, so a value computed at t is final at t.

@@ -47,7 +47,7 @@ class OutsideWindow(LakeError):
 
 
 class SchemaMismatch(LakeError):
-    """A frame does not have the columns, types or unique keys that `schemas.py` declares."""
+    """A frame does not have the columns, types or unique keys that `schemas/` declares."""
 
     code = "schema"
 

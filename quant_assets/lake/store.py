@@ -1,6 +1,6 @@
 """Reads and writes of the lake's parquet files: `<root>/<table>/year=YYYY/part.parquet`, the year of the table's event time.
 
-Columns and keys are declared in `schemas.py`, SQL over the files is `sql.py`, which windows are complete is `coverage.py`.
+Columns and keys are declared in `schemas/`, SQL over the files is `sql.py`, which windows are complete is `coverage.py`.
 Nothing here knows where rows come from or which of them anyone may see at a decision.
 """
 

@@ -1,4 +1,4 @@
-"""What a data source is: an offer, `fetch` (the vendor's own frame) and `normalise` (a table of `schemas.py`).
+"""What a data source is: an offer, `fetch` (the vendor's own frame) and `normalise` (a table of `schemas/`).
 
 Two calls, so that whoever orchestrates can check the vendor's frame between them. Which source wins is `reconcile.py`'s business.
 """

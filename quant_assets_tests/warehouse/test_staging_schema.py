@@ -20,7 +20,7 @@ from quant_assets_tests.conftest import CHECKOUT
 STAGING = CHECKOUT / "dbt_features" / "models" / "staging"
 SCHEMA_FILE = "staging.yml"
 RENEW = "QUANT_ASSETS_RENEW_SNAPSHOT"
-HEADER = f"# Written from quant_assets/schemas.py: {RENEW}=1 pytest {Path(__file__).relative_to(CHECKOUT)}\n"
+HEADER = f"# Written from quant_assets/schemas/: {RENEW}=1 pytest {Path(__file__).relative_to(CHECKOUT)}\n"
 DUCKDB_TYPES: dict[Dtype, str] = {
     pl.String: "varchar",
     pl.Date: "date",
@@ -85,7 +85,7 @@ def test_every_table_but_the_bookkeeping_is_staged():
 
 def test_the_staging_layer_is_what_the_registry_says():
     stored = {path.name: path.read_text() for path in STAGING.iterdir()}
-    told = f"schemas.py has changed; when that is meant, renew the staging layer: {RENEW}=1 pytest {Path(__file__).name}"
+    told = f"schemas/ has changed; when that is meant, renew the staging layer: {RENEW}=1 pytest {Path(__file__).name}"
     assert stored == files(), told
 
 

@@ -1,0 +1,66 @@
+"""Tables that steps write beside their own: what is there, what was found, what was not let in."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quant_assets.schemas.table import SESSION, TICKER, UTC, Column, Table
+
+LOGS = (
+    Table(
+        "coverage",
+        "log",
+        "What each step last did with a (table, ticker, window) cell.",
+        ("table", "ticker", "window"),
+        (
+            Column("table", pl.String, "-", "the table written", nullable=False),
+            Column("ticker", pl.String, "-", "ticker or series; ALL for tables without one", nullable=False),
+            Column("window", pl.String, "-", "partition key of the date dimension", nullable=False),
+            Column("window_start", pl.Date, "date", "first day of the window", nullable=False),
+            Column("expected", pl.Int64, "sessions", "sessions the calendar and the listing ask for", nullable=False),
+            Column("present", pl.Int64, "sessions", "sessions written", nullable=False),
+            Column("logged", pl.Int64, "rows", "rows of quality_log on the cell", nullable=False),
+            Column("quarantined", pl.Int64, "rows", "rows of quarantine on the cell", nullable=False),
+            Column("status", pl.String, "-", "complete, partial, withheld or failed", nullable=False),
+            Column("reason", pl.String, "-", "why it is not complete"),
+            Column("version", pl.String, "-", "feature set that was computed; null where no version of the code changes the values"),
+            Column("written_at", UTC, "UTC", "when its rows were last written; null when a run failed before it wrote any"),
+            Column("run_id", pl.String, "-", "orchestrator run that wrote it"),
+        ),
+        event_time="window_start",
+    ),
+    Table(
+        "quality_log",
+        "log",
+        "What was repaired, inferred or found to differ between sources, with the evidence.",
+        ("table", "ticker", "session", "field"),
+        (
+            Column("table", pl.String, "-", "the table concerned", nullable=False),
+            TICKER,
+            SESSION,
+            Column("field", pl.String, "-", "column concerned", nullable=False),
+            Column("original", pl.Float64, "as the field", "value delivered"),
+            Column("repaired", pl.Float64, "as the field", "value stored"),
+            Column("method", pl.String, "-", "how it was found or repaired", nullable=False),
+            Column("evidence", pl.String, "-", "what the method rests on", nullable=False),
+        ),
+    ),
+    Table(
+        "quarantine",
+        "log",
+        "Rows that were not let in, whole, with the check they broke.",
+        ("table", "ticker", "session", "field"),
+        (
+            Column("table", pl.String, "-", "the table they were meant for", nullable=False),
+            TICKER,
+            SESSION,
+            Column("field", pl.String, "-", "column that broke the check; * for the whole row", nullable=False),
+            Column("value", pl.Float64, "as the field", "offending value"),
+            Column("check", pl.String, "-", "name of the check", nullable=False),
+            Column("reason", pl.String, "-", "value, limit and remedy in one sentence", nullable=False),
+            Column("row", pl.String, "JSON", "the row as delivered", nullable=False),
+            Column("source", pl.String, "-", "who delivered it", nullable=False),
+            Column("fetched_at", UTC, "UTC", "when it was fetched", nullable=False),
+        ),
+    ),
+)
