@@ -15,7 +15,7 @@ from itertools import accumulate
 
 import polars as pl
 
-from quant_assets import freshness, warehouse
+from quant_assets import freshness, gathered, warehouse
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window, day_window, sessions
@@ -29,13 +29,13 @@ from quant_assets.workspace import Workspace
 
 HISTORY, TRAINING, DECISION = "history", "training", "decision"
 GRIDS = {
-    **dict.fromkeys(("index_prices", "prices", "features", "labels", "warehouse"), HISTORY),
+    **dict.fromkeys(("index_prices", "prices", "features", "labels", *gathered.ECONOMY, *gathered.COMPANIES, "warehouse"), HISTORY),
     **dict.fromkeys(("model_runs", "oos_predictions", "equity", "portfolio"), TRAINING),
-    **dict.fromkeys(("signal", "trade_synthesis", "daily_report"), DECISION),
+    **dict.fromkeys(("signal", "trade_synthesis", "daily_report", *gathered.MARKET), DECISION),
 }
 """The grid of each table that a night fills. `portfolio` is the part of `equity` and `trades` that needs all names at once,
 `warehouse` the DuckDB file that shows the lake."""
-SERIES = {"index_prices", "model_runs", "portfolio", "warehouse"}
+SERIES = {"index_prices", "model_runs", "portfolio", "warehouse", *gathered.ECONOMY}
 """Tables without a ticker dimension."""
 
 
@@ -75,6 +75,9 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
     since : the first session whose decisions are asked for; None: those of the night alone.
     """
     windows = windows_of(table, work, since=since)
+    if table in gathered.GATHERED:
+        cells = gathered.expected(table, work, tickers, windows)
+        return Demand(cells, lambda: gathered.missing(table, work, cells, windows))
     span = Window(min(window.start for window in windows.values()), work.after_as_of)
     days = coverage.placed_sessions(span, windows)
     if table == "index_prices":

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import polars as pl
 
+from quant_assets.schemas import Table
+
 Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
 
 
@@ -24,6 +26,22 @@ def known(fundamentals: Rows, instant: dt.datetime) -> Rows:
     """
     figure = ["ticker", "taxonomy", "concept", "unit", "period_start", "period_end"]
     return _latest(fundamentals, instant, of=figure, order=["known_at", "accession"])
+
+
+def with_changes(stored: pl.DataFrame, fetched: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """The stored rows of a table that accumulates, and of those fetched now each that says something new.
+
+    What differs from the newest stored version became known when it was fetched, if it does not itself say a later moment: a figure that a
+    vendor corrects afterwards was not known when the first one was announced.
+    """
+    of = [name for name in table.key if name != "known_at"]
+    values = [name for name in table.schema if name not in (*of, "fetched_at", "known_at")]
+    newest = stored.sort(*of, "known_at").unique(of, keep="last", maintain_order=True).select(*of, *values, "known_at")
+    beside = fetched.join(newest, on=of, how="left", suffix="_stored", maintain_order="left")
+    unchanged = pl.all_horizontal(pl.lit(True), *(pl.col(name).eq_missing(f"{name}_stored") for name in values))
+    new = beside.filter(pl.col("known_at_stored").is_null() | ~unchanged)
+    later = pl.when(pl.col("known_at") <= pl.col("known_at_stored")).then("fetched_at").otherwise("known_at")
+    return pl.concat([stored, new.with_columns(known_at=later).select(stored.columns)])
 
 
 def _latest(rows: Rows, instant: dt.datetime, *, of: Sequence[str], order: Sequence[str]) -> Rows:

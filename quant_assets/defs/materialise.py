@@ -63,10 +63,10 @@ def emit(
     if not result.withheld:
         yield dg.MaterializeResult(metadata=metadata)
         return
-    written = set(result.rows["ticker"]) if "ticker" in result.rows.columns else {ALL}
+    lost = {window for _, window in result.withheld}
     for key in map(str, context.partition_keys):
         window, _, ticker = key.partition("|")
-        if (ticker or ALL) in written and (ticker or ALL, window) not in result.withheld:
+        if (ticker, window) not in result.withheld if ticker else window not in lost:
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
     raise dg.Failure(
         withheld_sentence(result.withheld),

@@ -8,6 +8,7 @@ import polars as pl
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
+SHOWN_NAMES = 40
 COLOURS = {"threshold": "#2563eb", "top_fifth": "#d97706", "buy_and_hold": "#6b7280"}
 
 
@@ -20,6 +21,32 @@ def importances(shares: Mapping[str, float]) -> Figure:
     axes.bar_label(bars, fmt="{:.1%}", fontsize=7, padding=2)
     axes.xaxis.set_visible(False)
     axes.set_title("share of total gain", fontsize=10)
+    return _plain(figure)
+
+
+def presence(rows: pl.DataFrame) -> Figure:
+    """How many rows of each name or series lie in each month; those with most rows where there are too many names to read.
+
+    Parameters
+    ----------
+    rows : key, day.
+    """
+    months = rows.group_by("key", month=pl.col("day").dt.truncate("1mo")).len()
+    shown = months.group_by("key").agg(n=pl.col("len").sum()).sort("n", "key", descending=[True, False]).head(SHOWN_NAMES)["key"].sort()
+    figure = Figure(figsize=(7, 0.9 + 0.17 * max(shown.len(), 1)))
+    axes = figure.subplots()
+    if months.height:
+        span = months.select(start=pl.col("month").min(), end=pl.col("month").max().dt.offset_by("1mo"))
+        edges = span.select(pl.date_ranges("start", "end", "1mo").explode())["start"]
+        every = edges.head(-1).to_frame("month").join(shown.to_frame("key"), how="cross")
+        counts = every.join(months, on=["key", "month"], how="left").pivot("month", index="key", values="len").sort("key")
+        mesh = axes.pcolormesh(edges, range(shown.len() + 1), counts.drop("key").to_numpy().astype(float), cmap="Blues", vmin=0)
+        figure.colorbar(mesh, ax=axes, pad=0.02).ax.tick_params(labelsize=8)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))  # type: ignore[no-untyped-call]
+    axes.set_yticks([place + 0.5 for place in range(shown.len())], shown.to_list())
+    axes.invert_yaxis()
+    more = f", {shown.len()} of {months['key'].n_unique()} names" if months["key"].n_unique() > shown.len() else ""
+    axes.set_title(f"rows a month{more}", fontsize=10)
     return _plain(figure)
 
 

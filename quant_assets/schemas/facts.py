@@ -72,7 +72,7 @@ FACTS = (
         "articles",
         "history",
         "News about a company: headline and summary as the vendor shows them.",
-        ("ticker", "source", "article"),
+        ("ticker", "source", "article", "known_at"),
         (
             TICKER,
             Column("article", pl.String, "-", "the vendor's number of it, or its address", nullable=False),
@@ -86,6 +86,7 @@ FACTS = (
         ),
         event_time="published",
         known_time="known_at",
+        accumulates=True,
     ),
     Table(
         "news_sentiment",
@@ -111,7 +112,7 @@ FACTS = (
         "insider_transactions",
         "history",
         "What insiders reported to the SEC that they bought, sold or were given.",
-        ("ticker", "source", "transaction"),
+        ("ticker", "source", "transaction", "known_at"),
         (
             TICKER,
             Column("transaction", pl.String, "-", "the vendor's number of it, or a hash of the row where there is none", nullable=False),
@@ -127,6 +128,7 @@ FACTS = (
         ),
         event_time="filed",
         known_time="known_at",
+        accumulates=True,
     ),
     Table(
         "recommendations",

@@ -34,8 +34,8 @@ class Table:
     key : columns that identify a row.
     event_time : the Date column that says when it happened; files are cut by its year.
     known_time : the column that says when the row could be known; None: at the close of `event_time`.
-    accumulates : vendors tell only how it stands now. A fetch adds what has changed since the last one and takes nothing away; `known_at`,
-        the moment of the fetch, is then part of the key.
+    accumulates : vendors tell only how it stands now, or a part of it. A fetch adds what is new or has changed since the last one and takes
+        nothing away; `known_at` is then part of the key.
     """
 
     name: str

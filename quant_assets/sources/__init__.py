@@ -7,18 +7,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from quant_assets.errors import BadArgument
-from quant_assets.settings import Settings
+from quant_assets.settings import Settings, Vendor
 from quant_assets.sources.arch_indices import ArchIndices
 from quant_assets.sources.base import Source
 from quant_assets.sources.bokeh_stocks import BokehStocks
 from quant_assets.sources.skfolio_prices import SkfolioPrices
 
 OFFLINE: tuple[Source, ...] = (BokehStocks(), SkfolioPrices(), ArchIndices())
-LIVE_PACKAGES = ("curl_cffi", "tenacity", "yfinance")
+LIVE_PACKAGES = ("curl_cffi", "fredapi", "httpx", "tenacity", "yfinance")
 
 
 def every_source(settings: Settings) -> tuple[Source, ...]:
-    """All sources of the profile; those that are asked over the network share the wire of the data folder.
+    """All sources of the profile, also those that lack a key; those of the network share the wire of the data folder.
 
     Raises
     ------
@@ -26,8 +26,7 @@ def every_source(settings: Settings) -> tuple[Source, ...]:
     """
     if settings.profile == "offline":
         return OFFLINE
-    base_urls = tuple((vendor, at.base_url) for vendor, at in sorted(settings.sources.items()) if at.base_url)
-    return _live(settings.path(settings.paths.data), base_urls)
+    return _live(settings.path(settings.paths.data), tuple(sorted(settings.sources.items())))
 
 
 def sources(settings: Settings, table: str) -> list[Source]:
@@ -43,6 +42,18 @@ def sources(settings: Settings, table: str) -> list[Source]:
     return found
 
 
+def configured(settings: Settings, table: str) -> list[Source]:
+    """Those of the sources of `table` whose vendor can be asked: none where no key is set, or the profile has none."""
+    mine = [source for source in every_source(settings) if source.table == table]
+    return [source for source in mine if source.policy is None or source.policy.lacks is None]
+
+
+def lacking(settings: Settings, table: str) -> str:
+    """The variables and settings of which one would do, of a table whose vendors all lack theirs."""
+    mine = [source.policy for source in every_source(settings) if source.table == table]
+    return " or ".join(sorted({policy.lacks for policy in mine if policy and policy.lacks}))
+
+
 def source_named(settings: Settings, table: str, name: str) -> Source:
     known = {source.name: source for source in sources(settings, table)}
     if name not in known:
@@ -51,14 +62,23 @@ def source_named(settings: Settings, table: str, name: str) -> Source:
 
 
 @cache
-def _live(data: Path, base_urls: tuple[tuple[str, str], ...]) -> tuple[Source, ...]:
+def _live(data: Path, told: tuple[tuple[str, Vendor], ...]) -> tuple[Source, ...]:
     """Made once a process, so that all its steps ask over one wire."""
     missing = [package for package in LIVE_PACKAGES if find_spec(package) is None]
     if missing:
-        told = f"profile 'live' needs packages that are not installed: {', '.join(missing)}"
-        raise BadArgument(told, remedy="pip install -e '.[live]', or 'quant-assets[live]'")
+        sentence = f"profile 'live' needs packages that are not installed: {', '.join(missing)}"
+        raise BadArgument(sentence, remedy="pip install -e '.[live]', or 'quant-assets[live]'")
+    from quant_assets.sources.fred import SERIES, FredMacro
+    from quant_assets.sources.sec_facts import SecFacts
     from quant_assets.sources.wire.wire import Wire
     from quant_assets.sources.yahoo import YahooIndices, YahooPrices
 
-    wire = Wire(data, base_urls=dict(base_urls))
-    return YahooPrices(wire), YahooIndices(wire)
+    vendors = dict(told)
+    wire = Wire(data, base_urls={vendor: at.base_url for vendor, at in told if at.base_url})
+    further = vendors.get("fred", Vendor()).series
+    return (
+        YahooPrices(wire),
+        YahooIndices(wire),
+        FredMacro(wire, series=list(dict.fromkeys((*SERIES, *further)))),
+        SecFacts(wire, contact=vendors.get("sec", Vendor()).contact),
+    )

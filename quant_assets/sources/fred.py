@@ -107,6 +107,7 @@ def _complaint(request: Request, answer: Answer) -> Complaint | None:
 
 POLICY = Policy(
     vendor="fred",
+    server="https://api.stlouisfed.org",
     promises="xml",
     key_variable=KEY_VARIABLE,
     secret_params=frozenset({"api_key"}),

@@ -10,6 +10,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -53,6 +54,7 @@ def _complaint(request: Request, answer: Answer) -> Complaint | None:
 
 POLICY = Policy(
     vendor="sec",
+    server="https://data.sec.gov",
     rates=(Rate(8, 1.0),),  # 10 are allowed, and clients at 9.9 were blocked
     backoff_seconds=5.0,
     lasts=lambda request: dt.timedelta(hours=12),  # never last night's answer
@@ -71,9 +73,9 @@ class SecFacts:
 
     name = "sec"
     table = "fundamentals"
-    policy = POLICY
 
     def __init__(self, wire: Wire, *, contact: str | None) -> None:
+        self.policy = POLICY if contact else replace(POLICY, unset="sources.sec.contact")
         self._wire = wire
         self._contact = contact
 

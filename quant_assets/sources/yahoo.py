@@ -42,6 +42,7 @@ def policy_of(clock: Clock) -> Policy:
     """Yahoo publishes no limits; these are below those at which users report to be shut out for hours."""
     return Policy(
         vendor="yahoo",
+        server="https://query2.finance.yahoo.com",
         secret_params=frozenset({"crumb"}),
         rates=(Rate(2, 1.0), Rate(60, 60.0)),
         # Whatever the window, the answer ends now: it is complete until the next bar, and no longer.

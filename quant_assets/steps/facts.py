@@ -1,13 +1,20 @@
-"""Steps that fetch what is published about the economy and about companies: `macro` and `fundamentals`, by the year of publication."""
+"""Steps that fetch what is published about the economy and about companies, and what is quoted: every table that vendors alone fill.
+
+What they have to fetch, and what they have fetched, is in `gathered.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from quant_assets import gathered
 from quant_assets.calendars import Window
 from quant_assets.errors import NoData, SourceError
+from quant_assets.point_in_time import with_changes
+from quant_assets.quality.findings import Findings
 from quant_assets.schemas import TABLES
 from quant_assets.sources.base import Source
 from quant_assets.steps.history import Windows, span
@@ -15,39 +22,78 @@ from quant_assets.steps.result import StepResult
 from quant_assets.workspace import Workspace
 
 
-def fetch_macro(work: Workspace, windows: Windows, source: Source) -> StepResult:
-    """Fetches what was published in the windows of every series and replaces it in the lake.
+def fetch_facts(
+    work: Workspace, table: str, tickers: Sequence[str], windows: Windows, vendors: Sequence[Source], *, run_id: str | None
+) -> StepResult:
+    """Asks each vendor for what it has of these names (or of its own series) in the windows, and stores it.
 
-    Raises SourceError when one series is not delivered; the answers about the others are kept for the next attempt.
+    A name that a vendor does not deliver keeps what an earlier night stored and is withheld, with the vendor's words; the others, and its
+    rows of other vendors, are stored. Of a table that has one row from whichever vendor, the first that delivers fills it.
+
+    Parameters
+    ----------
+    vendors : the sources of the table that can be asked, best first.
     """
-    asked = work.known(span(windows))
-    series = sorted(source.offers())
-    rows = _published(source, series, asked, work)
-    work.lake.replace("macro", rows, keys=series, window=asked)
-    return StepResult(rows, {"series": len(series), "revisions": rows.height - rows.select("series", "session").n_unique()})
-
-
-def fetch_fundamentals(work: Workspace, tickers: Sequence[str], windows: Windows, source: Source) -> StepResult:
-    """Fetches what each company filed in the windows and replaces it in the lake.
-
-    A name that is not delivered is withheld and keeps what an earlier night stored; one that files nothing (a fund) has no rows.
-    """
-    asked = work.known(span(windows))
-    parts, withheld, without = [pl.DataFrame(schema=TABLES["fundamentals"].schema)], {}, []
-    for ticker in tickers:
-        try:
-            parts.append(_published(source, [ticker], asked, work))
-        except NoData:
-            without.append(ticker)
-        except SourceError as error:
-            withheld[ticker] = str(error)
+    spec = TABLES[table]
+    asked = _until_now(work, windows) if spec.accumulates else work.known(span(windows))
+    by_vendor = "source" in spec.key or spec.entity == "series"
+    parts, open_keys = [pl.DataFrame(schema=spec.schema)], set(tickers)
+    failed: dict[str, str] = {}
+    without: list[str] = []
+    for source in vendors:
+        wanted = sorted(source.offers(None if spec.entity == "series" else tickers if by_vendor else sorted(open_keys)))
+        delivered = []
+        for keys in _in_requests(source, wanted):
+            try:
+                rows = _published(source, keys, asked, work)
+            except NoData:
+                without += keys
+                continue
+            except SourceError as error:
+                failed |= dict.fromkeys(keys, str(error))
+                continue
+            delivered += keys
+            parts.append(_store(work, source, rows, keys, asked, scoped=by_vendor))
+        if not by_vendor:
+            open_keys -= set(delivered)
+            failed = {key: reason for key, reason in failed.items() if key not in delivered}
     rows = pl.concat(parts)
-    work.lake.replace("fundamentals", rows, keys=[ticker for ticker in tickers if ticker not in withheld], window=asked)
-    figures = {"tickers": len(tickers) - len(withheld), "filings": rows["accession"].n_unique(), "without_filings": without}
-    return StepResult(rows, figures, withheld={(ticker, key): reason for ticker, reason in withheld.items() for key in windows})
+    withheld = {(key, window): reason for key, reason in failed.items() for window in windows}
+    gathered.note(work, table, tickers, windows, withheld=withheld, run_id=run_id)
+    figures = {"sources": [source.name for source in vendors], "names": rows[spec.entity or ""].n_unique(), "without_data": sorted(without)}
+    return StepResult(rows, figures, _checks(table, rows), withheld)
+
+
+def _checks(table: str, rows: pl.DataFrame) -> list[Findings]:
+    from quant_assets.quality.suites import judge_table  # Great Expectations imports for 2.6 s: only when there are rows
+
+    return judge_table(table, rows) if rows.height else [Findings("suite", True, f"{table}: the vendors have nothing about these names")]
+
+
+def _until_now(work: Workspace, windows: Windows) -> Window:
+    """A vendor that tells how it stands now tells it on the day of the fetch, which may lie after the night, and of dates to come."""
+    whole = span(windows)
+    return Window(whole.start, dt.date.max) if work.as_of in whole else whole
+
+
+def _in_requests(source: Source, keys: Sequence[str]) -> Iterator[list[str]]:
+    """As many keys at once as one request can be about: what fails is lost for those alone."""
+    size = source.policy.keys_a_request if source.policy else len(keys) or 1
+    yield from (list(keys[place : place + size]) for place in range(0, len(keys), size))
 
 
 def _published(source: Source, keys: Sequence[str], window: Window, work: Workspace) -> pl.DataFrame:
     rows = source.normalise(source.fetch(keys, window), fetched_at=work.clock())
     table = TABLES[source.table]
     return rows.filter(pl.col(table.event_time).is_between(window.start, window.end, closed="left")).sort(table.sort_order)
+
+
+def _store(work: Workspace, source: Source, rows: pl.DataFrame, keys: Sequence[str], window: Window, *, scoped: bool) -> pl.DataFrame:
+    """What is stored now of what was delivered."""
+    spec = TABLES[source.table]
+    scope = {"source": source.name} if scoped and "source" in spec.key else None
+    if spec.accumulates:
+        stored = work.lake.scan(spec.name, keys=keys, window=window, scope=scope).collect()
+        rows = with_changes(stored, rows, spec)
+    work.lake.replace(spec.name, rows, keys=keys, window=window, scope=scope)
+    return rows

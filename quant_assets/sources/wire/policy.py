@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -57,7 +58,10 @@ class Policy:
     Parameters
     ----------
     promises : what the body of a good answer is; anything else is an error, not data.
+    server : scheme and host that is asked, where `base_url` names no other.
     key_variable : environment variable that holds the key; None: the vendor has none.
+    unset : setting without which the vendor is not asked and which is not there; None: all are.
+    keys_a_request : how many names or series one request can be about.
     secret_params, secret_headers : lower-case names whose values are written nowhere and do not tell cached answers apart.
     daily_budget : requests a day in `budget_zone`, attempts included; None: unlimited.
     attempts : times a request is sent before a transient failure is an error.
@@ -70,8 +74,11 @@ class Policy:
     """
 
     vendor: str
+    server: str = ""
     promises: Literal["json", "xml", "csv", "anything"] = "json"
     key_variable: str | None = None
+    unset: str | None = None
+    keys_a_request: int = 1
     secret_params: frozenset[str] = frozenset({"apikey", "api_key", "token", "key"})
     secret_headers: frozenset[str] = frozenset({"authorization", "x-api-key", "x-finnhub-token", "cookie"})
     rates: tuple[Rate, ...] = ()
@@ -87,6 +94,11 @@ class Policy:
     complaint: Callable[[Request, Answer], Complaint | None] = field(default=lambda request, answer: None)
     passes: Callable[[Request, Answer], bool] = field(default=lambda request, answer: False)
     symbol: Callable[[Request], str | None] = _symbol
+
+    @property
+    def lacks(self) -> str | None:
+        """The variable or setting without which the vendor is not asked; None: it can be."""
+        return self.key_variable if self.key_variable and not os.environ.get(self.key_variable) else self.unset
 
     def judge(self, request: Request, answer: Answer) -> Complaint | None:
         """What is wrong with the answer; None when it is what was asked for."""
