@@ -27,7 +27,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *history_assets(layout),
-            *facts_assets(settings, layout),
+            *facts_assets(layout),
             *model_assets(layout),
             *decision_assets(layout),
             *warehouse_assets(settings, layout),

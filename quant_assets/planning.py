@@ -9,10 +9,13 @@ import datetime as dt
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
+from quant_assets import gathered
 from quant_assets.calendars import Window
 from quant_assets.demand import SERIES, cells, demand
 from quant_assets.demand import windows_of as windows_of_table
 from quant_assets.lake import coverage
+from quant_assets.settings import Settings
+from quant_assets.warehouse import is_built
 from quant_assets.workspace import Workspace
 
 Cell = tuple[str, str]
@@ -28,10 +31,16 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Phase:
-    """One job of the night: its name, and the tables whose cells tell whether there is work."""
+    """One job of the night: its name, and the tables whose cells tell whether there is work.
+
+    Parameters
+    ----------
+    beside : no decision reads it: what is lost there stops nothing, and nothing that was lost before keeps it from running.
+    """
 
     name: str
     tables: tuple[str, ...]
+    beside: bool = False
 
     @property
     def by_ticker(self) -> bool:
@@ -48,11 +57,14 @@ PHASES = (
     Phase("portfolio", ("portfolio",)),
     Phase("decide", ("signal", "trade_synthesis")),
     Phase("report", ("daily_report",)),
-    Phase("warehouse", ("warehouse",)),
+    Phase("macro", gathered.ECONOMY, beside=True),
+    Phase("companies", gathered.COMPANIES, beside=True),
+    Phase("quotes", gathered.MARKET, beside=True),
+    Phase("warehouse", ("warehouse",), beside=True),
 )
-REPORT, WAREHOUSE = PHASES[-2:]
-DECIDING = PHASES[:-1]
-"""The phases that end with the report; the warehouse only shows what they stored."""
+DECIDING = tuple(phase for phase in PHASES if not phase.beside)
+"""The phases that end with the report."""
+REPORT, WAREHOUSE = DECIDING[-1], PHASES[-1]
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,13 @@ class Losses:
 
     names: dict[str, str]
     stopped: str | None
+
+
+def phases(settings: Settings) -> list[Phase]:
+    """Those for which the profile and the settings have assets, in order."""
+    absent = set(gathered.GATHERED) - set(gathered.offered(settings))
+    absent |= set() if is_built(settings) else set(WAREHOUSE.tables)
+    return [phase for phase in PHASES if set(phase.tables) - absent]
 
 
 def windows_of(phase: Phase, work: Workspace, *, since: dt.date | None = None) -> dict[str, Window]:
@@ -97,7 +116,7 @@ def next_step(work: Workspace, after: str | None, *, decide: Sequence[str], ran:
     """The first phase after the named one (None: the first of all) with work to do; None when the night is complete.
 
     History, models and records are kept for the whole universe, so that a model's pool never depends on what was typed. After a stop only
-    the report follows, which says why, and the warehouse. The report is written whenever something ran.
+    the report follows, which says why, and what stands beside the decisions. The report is written whenever something ran.
 
     Parameters
     ----------
@@ -105,13 +124,13 @@ def next_step(work: Workspace, after: str | None, *, decide: Sequence[str], ran:
     ran : whether the night has run anything yet.
     """
     place = 0 if after is None else [phase.name for phase in PHASES].index(after) + 1
-    lost = losses(work, PHASES[:place], decide=decide)
+    lost = losses(work, [phase for phase in PHASES[:place] if not phase.beside], decide=decide)
     for phase in PHASES[place:]:
         if phase is REPORT:
             if ran or missing_cells(phase, work, tickers=decide):
                 return Step(phase, (Rectangle((), tuple(windows_of(phase, work))),), lost.stopped)
-        elif phase is WAREHOUSE or not lost.stopped:
-            alive = [ticker for ticker in _wanted(phase, work, decide) if ticker not in lost.names]
+        elif phase.beside or not lost.stopped:
+            alive = [ticker for ticker in _wanted(phase, work, decide) if phase.beside or ticker not in lost.names]
             if runs := plan(phase, work, tickers=alive):
                 return Step(phase, tuple(runs), None)
     return None

@@ -38,7 +38,7 @@ def with_changes(stored: pl.DataFrame, fetched: pl.DataFrame, table: Table) -> p
     values = [name for name in table.schema if name not in (*of, "fetched_at", "known_at")]
     newest = stored.sort(*of, "known_at").unique(of, keep="last", maintain_order=True).select(*of, *values, "known_at")
     beside = fetched.join(newest, on=of, how="left", suffix="_stored", maintain_order="left")
-    unchanged = pl.all_horizontal(pl.lit(True), *(pl.col(name).eq_missing(f"{name}_stored") for name in values))
+    unchanged = pl.all_horizontal(pl.lit(True), *(pl.col(name).eq_missing(pl.col(f"{name}_stored")) for name in values))
     new = beside.filter(pl.col("known_at_stored").is_null() | ~unchanged)
     later = pl.when(pl.col("known_at") <= pl.col("known_at_stored")).then("fetched_at").otherwise("known_at")
     return pl.concat([stored, new.with_columns(known_at=later).select(stored.columns)])

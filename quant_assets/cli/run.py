@@ -13,6 +13,7 @@ from quant_assets.calendars import day_window
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
 from quant_assets.cli.progress import Progress
+from quant_assets.lake.coverage import ALL
 from quant_assets.lake.night_lock import night_lock
 from quant_assets.logs import log_to
 from quant_assets.reporting import wording
@@ -36,8 +37,14 @@ PHASE_TITLES = {
     "portfolio": "portfolio account",
     "decide": "signals and verdicts",
     "report": "report",
+    "macro": "the economy, from its vendors",
+    "companies": "companies, from theirs",
+    "quotes": "quotes and option chains",
     "warehouse": "warehouse",
 }
+
+
+BESIDE = {"warehouse": "the warehouse does not show this night"}
 
 
 @app.command()
@@ -61,15 +68,16 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
         work.lake.check()
         for leftover in work.lake.sweep():
             aside.print(f"cleared {leftover.name} in {leftover.parent.name}, left by a run that was killed")
-        with Phases() as phases, open_instance(settings) as instance:
+        with Phases(settings) as phases, open_instance(settings) as instance:
             take_over(settings, instance)
             outcome = run_night(lambda: _definitions(settings), instance, work, decide=names, progress=phases)
             phases.end()
-            phases.skip_to(len(PHASE_TITLES), "nothing to do")
+            phases.skip_to(None, "nothing to do")
     csv, html = report_files(work)
     errors: list[dict[str, str | None]] = [{"ticker": ticker, "message": reason} for ticker, reason in outcome.failed.items()]
-    if outcome.warehouse:
-        errors.append({"ticker": None, "message": f"the warehouse does not show this night: {outcome.warehouse}"})
+    for phase, lost in outcome.beside.items():
+        for name, reason in lost.items():
+            errors.append({"ticker": None if name == ALL else name, "message": f"{BESIDE.get(phase, phase)}: {reason}"})
     if outcome.stopped:
         errors.append({"ticker": None, "message": outcome.stopped})
     if as_json:
@@ -104,14 +112,17 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
 class Phases(Progress):
     """One line a phase, also for those that have nothing to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        from quant_assets.planning import phases
+
         super().__init__()
+        self._names = [phase.name for phase in phases(settings)]
         self._told = 0
 
     def __call__(self, step: Step) -> None:
         self.end()
         why = "nothing to do" if step.stopped is None else f"not reached, {PHASE_TITLES[step.stopped]} failed"
-        self.skip_to(list(PHASE_TITLES).index(step.phase.name), why)
+        self.skip_to(self._names.index(step.phase.name), why)
         windows = sorted({window for rectangle in step.runs for window in rectangle.windows})
         span = windows[0] if len(windows) == 1 else f"{windows[0]}..{windows[-1]}"
         n_names = len({ticker for rectangle in step.runs for ticker in rectangle.tickers})
@@ -119,13 +130,13 @@ class Phases(Progress):
         self.begin(f"{self._place()}: {span}{who}")
         self._told += 1
 
-    def skip_to(self, place: int, why: str) -> None:
-        while self._told < place:
+    def skip_to(self, place: int | None, why: str) -> None:
+        while self._told < (len(self._names) if place is None else place):
             aside.print(f"{self._place()}: {why}", markup=False)
             self._told += 1
 
     def _place(self) -> str:
-        return f"[{self._told + 1}/{len(PHASE_TITLES)}] {list(PHASE_TITLES.values())[self._told]}"
+        return f"[{self._told + 1}/{len(self._names)}] {PHASE_TITLES[self._names[self._told]]}"
 
 
 def _announce(work: Workspace) -> None:

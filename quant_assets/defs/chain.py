@@ -16,9 +16,8 @@ import dagster as dg
 from quant_assets.defs.jobs import job_name
 from quant_assets.defs.partitions import range_tags
 from quant_assets.defs.resources import AS_OF_TAG
-from quant_assets.planning import REPORT, WAREHOUSE, Phase, Rectangle, Step
+from quant_assets.planning import Phase, Rectangle, Step, phases
 from quant_assets.settings import Settings
-from quant_assets.warehouse import is_built
 from quant_assets.workspace import Workspace
 
 NIGHT_TAG = "quant_assets/night"
@@ -95,7 +94,7 @@ def open_chain(settings: Settings, instance: dg.DagsterInstance) -> Link | None:
     """The chain that is at work: it has an unfinished run, or one that ended so lately that its successor is on its way."""
     if busy := busy_runs(instance):
         return Link.of(busy[0])
-    last = (WAREHOUSE if is_built(settings) else REPORT).name
+    last = phases(settings)[-1].name
     for record in instance.get_run_records(limit=20):
         link = Link.of(record.dagster_run)
         if link is None or link.attempt == TERMINAL:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from quant_assets.planning import PHASES, WAREHOUSE, Phase
+from quant_assets import gathered
+from quant_assets.planning import WAREHOUSE, Phase, phases
 from quant_assets.settings import Settings
-from quant_assets.warehouse import is_built
 
 ASSETS = {
     "indices": ("index_prices",),
@@ -19,7 +19,7 @@ ASSETS = {
     "decide": ("signal", "trade_synthesis"),
     "report": ("daily_report",),
 }
-"""The assets of each phase; the warehouse's are its group."""
+"""The assets of each phase; the warehouse's are its group, those of facts have the names of their tables."""
 
 
 def job_name(phase: Phase) -> str:
@@ -30,9 +30,8 @@ def job_name(phase: Phase) -> str:
 def phase_jobs(settings: Settings) -> list[dg.UnresolvedAssetJobDefinition]:
     """The jobs of the night, in order."""
     jobs = []
-    for place, phase in enumerate(PHASES, start=1):
-        if phase is WAREHOUSE and not is_built(settings):
-            continue
-        selection = dg.AssetSelection.groups(phase.name) if phase is WAREHOUSE else dg.AssetSelection.assets(*ASSETS[phase.name])
+    for place, phase in enumerate(phases(settings), start=1):
+        names = ASSETS.get(phase.name) or [table for table in gathered.offered(settings) if table in phase.tables]
+        selection = dg.AssetSelection.groups(phase.name) if phase is WAREHOUSE else dg.AssetSelection.assets(*names)
         jobs.append(dg.define_asset_job(job_name(phase), selection=selection, description=f"Phase {place} of the night: {phase.name}."))
     return jobs

@@ -75,6 +75,16 @@ def emit(
     )
 
 
+def coverage_picture(result: StepResult, table: str) -> Figure | None:
+    """Rows a month of each name or series; None where nothing was stored."""
+    if result.rows.is_empty():
+        return None
+    from quant_assets.defs.pictures import presence  # matplotlib: only where something is drawn
+
+    spec = TABLES[table]
+    return presence(result.rows.select(key=spec.entity or "", day=spec.event_time))
+
+
 def withheld_sentence(withheld: Mapping[tuple[str, str], str]) -> str:
     """The cells by name and span of windows, with the first reason; more than five names are counted."""
     spans: dict[str, list[str]] = {}

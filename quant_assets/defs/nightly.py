@@ -15,7 +15,7 @@ from quant_assets.defs.chain import TERMINAL, bury, chain_tags, open_chain
 from quant_assets.defs.phase_run import PhaseRun, execute
 from quant_assets.errors import LockHeld
 from quant_assets.lake.coverage import ALL
-from quant_assets.planning import DECIDING, WAREHOUSE, Step, losses, next_step, reasons
+from quant_assets.planning import DECIDING, Step, losses, next_step, phases, reasons
 from quant_assets.settings import Settings
 from quant_assets.steps.reports import report_files
 from quant_assets.workspace import Workspace
@@ -23,17 +23,23 @@ from quant_assets.workspace import Workspace
 
 @dataclass
 class Outcome:
-    """What a night did. `failed` maps each lost name to its reason; `stopped` says why the chain ended early, `warehouse` why it
-    does not show this night, if so."""
+    """What a night did.
+
+    Parameters
+    ----------
+    failed : each name without a decision, with the reason.
+    stopped : why the chain ended early, if it did.
+    beside : by phase that no decision reads, the names that it lost, with the reasons; ALL where it knows no names.
+    """
 
     runs: list[PhaseRun] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     stopped: str | None = None
-    warehouse: str | None = None
+    beside: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
-        return "failed" if self.stopped else "partial" if self.failed or self.warehouse else "done"
+        return "failed" if self.stopped else "partial" if self.failed or any(self.beside.values()) else "done"
 
 
 def take_over(settings: Settings, instance: dg.DagsterInstance) -> None:
@@ -78,5 +84,6 @@ def run_night(
         lost = losses(work, DECIDING, decide=decide)
         outcome.failed = reasons(work, lost)
         outcome.stopped = outcome.failed.pop(ALL, None)
-        outcome.warehouse = reasons(work, losses(work, [WAREHOUSE], decide=decide)).get(ALL)
+        beside = [phase for phase in phases(work.settings) if phase.beside]
+        outcome.beside = {phase.name: reasons(work, losses(work, [phase], decide=decide)) for phase in beside}
     return outcome

@@ -273,7 +273,9 @@ def fail(
 
 
 def last_reason(lake: Lake, tables: Sequence[str], key: str, window: Window) -> str | None:
-    """The reason of the last cell of these tables that has one; None when none has."""
-    rows = lake.scan("coverage", keys=[key], window=window).filter(pl.col("table").is_in(list(tables)), pl.col("reason").is_not_null())
+    """The reason of the last cell of these tables that has one, of any key under ALL; None when none has."""
+    rows = lake.scan("coverage", keys=None if key == ALL else [key], window=window).filter(
+        pl.col("table").is_in(list(tables)), pl.col("reason").is_not_null()
+    )
     told = rows.sort("window_start").select("reason").collect()["reason"]
     return told[-1] if told.len() else None

@@ -151,7 +151,7 @@ FACTS = (
     Table(
         "holders",
         "history",
-        "The largest holders of a company's shares.",
+        "The largest holders of a company's shares, institutions and funds, as they reported.",
         ("ticker", "kind", "holder", "reported", "source", "known_at"),
         (
             TICKER,

@@ -49,9 +49,10 @@ def configured(settings: Settings, table: str) -> list[Source]:
 
 
 def lacking(settings: Settings, table: str) -> str:
-    """The variables and settings of which one would do, of a table whose vendors all lack theirs."""
+    """What to do so that somebody can be asked for the table: set one of the variables that its vendors lack, or change the profile."""
     mine = [source.policy for source in every_source(settings) if source.table == table]
-    return " or ".join(sorted({policy.lacks for policy in mine if policy and policy.lacks}))
+    unset = sorted({policy.lacks for policy in mine if policy and policy.lacks})
+    return f"set {' or '.join(unset)}" if unset else f"profile {settings.profile!r} has no source for it"
 
 
 def source_named(settings: Settings, table: str, name: str) -> Source:

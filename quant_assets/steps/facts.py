@@ -46,11 +46,11 @@ def fetch_facts(
         for keys in _in_requests(source, wanted):
             try:
                 rows = _published(source, keys, asked, work)
-            except NoData:
-                without += keys
-                continue
             except SourceError as error:
-                failed |= dict.fromkeys(keys, str(error))
+                if isinstance(error, NoData) and spec.entity == "ticker":  # a series is there because somebody named it
+                    without += keys
+                else:
+                    failed |= dict.fromkeys(keys, str(error))
                 continue
             delivered += keys
             parts.append(_store(work, source, rows, keys, asked, scoped=by_vendor))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,42 @@ import pytest
 from quant_assets.definitions import build_defs
 from quant_assets.defs.partitions import range_tags
 from quant_assets.lake import Lake
-from quant_assets.planning import PHASES
-from quant_assets.settings import Vendor
+from quant_assets.settings import Settings, Vendor
 from quant_assets.sources.fred import KEY_VARIABLE, SERIES
-from quant_assets_tests.defs.small import small_settings
-from quant_assets_tests.replay import Answers, Asked, replaying
+from quant_assets_tests.defs.small import GRIDS
+from quant_assets_tests.replay import Answers, Asked, Reply, replaying
 from quant_assets_tests.sources.fred_answers import error, fred
 from quant_assets_tests.sources.sec_answers import FUND, company, listed, sec
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 KEY = "0123456789abcdef0123456789abcdef"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+UNIVERSE = "ticker,source,listed\nAAPL,yahoo,2012-01-03\nIBM,yahoo,2012-01-03\n"
 D = dt.date
 EVERY_SERIES = fred(
     {**dict.fromkeys(SERIES, ()), "UNRATE": [("2012-12-01", "2013-01-04", "7.8")], "NROU": [("2012-07-01", "2012-08-01", "5.5")]}
 )
+FILING = {"end": "2012-09-29", "val": 7, "accn": "1", "fy": 2012, "fp": "FY", "form": "10-K", "filed": "2012-10-31"}
 
 
-def run(home: Path, asset: str, tickers: tuple[str, ...], answers: Answers, vendor: str, **told: Any) -> tuple[Any, list[Asked]]:
-    """The result of a run of one asset over both years, and what the vendor was asked."""
+def settings(home: Path, **vendors: Vendor) -> Settings:
+    file = home / "universe.csv"
+    file.write_text(UNIVERSE)
+    return Settings(home=home, profile="live", universe=file, grids=GRIDS, sources=vendors, warehouse=False)
+
+
+@dataclass
+class Ran:
+    """A run of one asset over two years: its result, what the vendor was asked, which partitions are materialised."""
+
+    result: Any
+    asked: list[Asked]
+    recorded: list[str]
+
+
+def run(home: Path, asset: str, tickers: tuple[str, ...], answers: Answers, vendor: str, **told: Any) -> Ran:
     with replaying(answers) as server:
-        settings = small_settings(home).model_copy(update={"sources": {vendor: Vendor(base_url=server.url, **told)}})
-        definitions = build_defs(settings)
+        definitions = build_defs(settings(home, **{vendor: Vendor(base_url=server.url, **told)}))
         with dg.DagsterInstance.local_temp(str(home / "dagster")) as instance:
             result = dg.materialize(
                 list(definitions.assets or []),
@@ -46,15 +61,16 @@ def run(home: Path, asset: str, tickers: tuple[str, ...], answers: Answers, vend
                 run_config=QUIET,
                 raise_on_error=False,
             )
-        return result, server.asked
+            recorded = sorted(instance.get_materialized_partitions(dg.AssetKey(asset)))
+        return Ran(result, server.asked, recorded)
 
 
 def rows(home: Path, table: str) -> pl.DataFrame:
     return Lake(home / "data" / "lake").scan(table).collect()
 
 
-def sentence(result: Any) -> str:
-    (failure,) = [event for event in result.all_events if event.is_step_failure]
+def sentence(ran: Ran) -> str:
+    (failure,) = [event for event in ran.result.all_events if event.is_step_failure]
     data = failure.step_failure_data
     return str(data.user_failure_data.description if data.user_failure_data else data.error)
 
@@ -70,38 +86,61 @@ def no_key_gets_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def test_macro_with_a_further_series_of_the_settings(tmp_path: Path):
-    result, asked = run(tmp_path, "macro", (), EVERY_SERIES, "fred", series=("UNRATE", "NROU"))
-    assert result.success
-    assert sorted(one.params["series_id"] for one in asked) == sorted((*SERIES, "NROU"))
+    ran = run(tmp_path, "macro", (), EVERY_SERIES, "fred", series=("UNRATE", "NROU"))
+    assert ran.result.success
+    assert sorted(one.params["series_id"] for one in ran.asked) == sorted((*SERIES, "NROU"))
     assert rows(tmp_path, "macro").select("series", "published").rows() == [("NROU", D(2012, 8, 1)), ("UNRATE", D(2013, 1, 4))]
+    assert ran.recorded == ["2012", "2013"]
 
 
-def test_fundamentals(tmp_path: Path):
-    filing = {"end": "2012-09-29", "val": 7, "accn": "1", "fy": 2012, "fp": "FY", "form": "10-K", "filed": "2012-10-31"}
-    answers = sec({1: company(1, filing)}, tickers=listed(AAPL=1, IBM=FUND))
-    result, _ = run(tmp_path, "fundamentals", ("AAPL", "IBM"), answers, "sec", contact="quant@example.com")
-    assert result.success
+def test_a_series_that_fails_is_named_and_the_others_are_stored(tmp_path: Path):
+    ran = run(tmp_path, "macro", (), lambda asked: EVERY_SERIES(asked) if asked.params["series_id"] != "DFF" else BROKEN, "fred")
+    assert sentence(ran).startswith("withheld DFF 2012..2013: fred /fred/series/observations for DFF: Bad Request.")
+    assert rows(tmp_path, "macro")["series"].to_list() == ["UNRATE"]
+    assert ran.recorded == []
+
+
+BROKEN = error("Bad Request.  The value for variable limit is not between 1 and 100000.")
+
+
+def test_a_name_that_fails_is_left_unmaterialised_and_the_others_are_materialised(tmp_path: Path):
+    companies = sec({1: company(1, FILING), 2: Reply("<html>", status=418)}, tickers=listed(AAPL=1, IBM=2))
+    ran = run(tmp_path, "fundamentals", ("AAPL", "IBM"), companies, "sec", contact="quant@example.com")
+    assert "withheld IBM 2012..2013: sec /api/xbrl/companyfacts/CIK0000000002.json" in sentence(ran)
+    assert ran.recorded == ["2012|AAPL", "2013|AAPL"]
+    assert rows(tmp_path, "fundamentals")["ticker"].to_list() == ["AAPL"]
+
+
+def test_fundamentals_of_a_company_and_of_a_fund_that_files_none(tmp_path: Path):
+    answers = sec({1: company(1, FILING)}, tickers=listed(AAPL=1, IBM=FUND))
+    ran = run(tmp_path, "fundamentals", ("AAPL", "IBM"), answers, "sec", contact="quant@example.com")
+    assert ran.result.success
     assert rows(tmp_path, "fundamentals").select("ticker", "period_start", "period_end", "value").rows() == [
         ("AAPL", None, D(2012, 9, 29), 7.0)
     ]
+    assert ran.recorded == ["2012|AAPL", "2012|IBM", "2013|AAPL", "2013|IBM"]
+    told = rows(tmp_path, "coverage").filter(table="fundamentals")
+    assert set(told["status"]) == {"complete"}
+    assert set(told["version"]) == {"sec"}
 
 
-def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    refused, _ = run(tmp_path, "macro", (), fred(dict.fromkeys(SERIES, error("The value for variable api_key is not registered."))), "fred")
-    assert "the key in FRED_API_KEY was refused" in sentence(refused)
+def test_a_vendor_without_its_key_or_contact_is_not_asked_and_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv(KEY_VARIABLE)
-    nobody, asked = run(tmp_path, "macro", (), EVERY_SERIES, "fred")
-    assert "no key in FRED_API_KEY" in sentence(nobody)
-    anonymous, _ = run(tmp_path, "fundamentals", ("AAPL", "IBM"), EVERY_SERIES, "sec")
-    assert "set sources.sec.contact to your e-mail address" in sentence(anonymous)
-    assert asked == []
+    for asset, tickers, vendor in (("macro", (), "fred"), ("fundamentals", ("AAPL", "IBM"), "sec")):
+        ran = run(tmp_path, asset, tickers, EVERY_SERIES, vendor)
+        assert ran.result.success
+        assert (ran.asked, ran.recorded) == ([], [])
+    (tmp_path / "any.db").touch()  # for the fixture: nobody was asked
 
 
-def test_no_phase_of_the_night_runs_them(tmp_path: Path):
-    definitions = build_defs(small_settings(tmp_path))
+def test_a_key_that_is_refused_is_told(tmp_path: Path):
+    ran = run(tmp_path, "macro", (), fred(dict.fromkeys(SERIES, error("The value for variable api_key is not registered."))), "fred")
+    assert "the key in FRED_API_KEY was refused" in sentence(ran)
+
+
+def test_the_night_asks_for_them_where_the_profile_has_vendors(tmp_path: Path):
     (tmp_path / "any.db").touch()  # for the fixture: nothing ran
-    run_by_night = {
-        key for job in definitions.resolve_all_job_defs() if job.name.endswith("_phase") for key in job.asset_layer.executable_asset_keys
-    }
-    assert len(run_by_night) > len(PHASES)
-    assert not {dg.AssetKey("macro"), dg.AssetKey("fundamentals")} & run_by_night
+    live = settings(tmp_path)
+    offline = live.model_copy(update={"profile": "offline", "universe": None})
+    jobs = [{job.name for job in build_defs(each).resolve_all_job_defs()} for each in (live, offline)]
+    assert {"macro_phase", "companies_phase"} <= jobs[0] - jobs[1]

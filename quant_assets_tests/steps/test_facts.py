@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -11,17 +11,18 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from quant_assets.calendars import Window, session_close
-from quant_assets.errors import NoData
 from quant_assets.point_in_time import as_of, known
 from quant_assets.schemas import TABLES
+from quant_assets.sources.base import Source
 from quant_assets.sources.fred import KEY_VARIABLE, FredMacro
 from quant_assets.sources.sec_facts import SecFacts
 from quant_assets.sources.wire.wire import Wire
 from quant_assets.steps import facts
+from quant_assets.steps.result import StepResult
 from quant_assets.workspace import Workspace
 from quant_assets_tests.replay import Asked, Reply, replaying
 from quant_assets_tests.small import workspace
-from quant_assets_tests.sources.fred_answers import fred
+from quant_assets_tests.sources.fred_answers import error, fred
 from quant_assets_tests.sources.sec_answers import FUND, company, listed, sec
 from quant_assets_tests.sources.wire.ways import MovingClock
 
@@ -70,6 +71,10 @@ def windows(work: Workspace, *years: str) -> dict[str, Window]:
     return {year: work.year_windows()[year] for year in years}
 
 
+def fetch(work: Workspace, table: str, source: Source, *years: str, tickers: Sequence[str] = ()) -> StepResult:
+    return facts.fetch_facts(work, table, tickers, windows(work, *years), [source], run_id="night")
+
+
 def stored(work: Workspace, table: str) -> pl.DataFrame:
     return work.lake.scan(table).collect().sort(TABLES[table].sort_order)
 
@@ -80,9 +85,9 @@ def test_a_year_at_a_time_gives_the_same_rows_as_all_at_once(tmp_path: Path, wir
     with replaying(SERIES) as server:
         wire.base_urls["fred"] = server.url
         source = FredMacro(wire, series=["DFF", "UNRATE"])
-        facts.fetch_macro(whole, windows(whole, *YEARS), source)
+        fetch(whole, "macro", source, *YEARS)
         for year in ["2012", "2010", "2013", "2011"]:
-            facts.fetch_macro(parts, windows(parts, year), source)
+            fetch(parts, "macro", source, year)
     assert_frame_equal(stored(parts, "macro"), stored(whole, "macro"))
     assert stored(whole, "macro").select("series", "session", "published").rows() == [
         ("DFF", D(2010, 6, 1), D(2010, 6, 2)),
@@ -101,8 +106,8 @@ def test_tonight_brings_the_revisions_of_old_values(work: Workspace, wire: Wire)
     with replaying(SERIES) as server:
         wire.base_urls["fred"] = server.url
         source = FredMacro(wire, series=["UNRATE"])
-        facts.fetch_macro(work, windows(work, "2010"), source)
-        result = facts.fetch_macro(work, windows(work, "2011"), source)
+        fetch(work, "macro", source, "2010")
+        result = fetch(work, "macro", source, "2011")
         assert len(server.asked) == 1
     assert result.rows.height == 1
     macro = work.lake.scan("macro")
@@ -111,16 +116,16 @@ def test_tonight_brings_the_revisions_of_old_values(work: Workspace, wire: Wire)
         assert rows.filter(session=D(2009, 12, 1))["value"].to_list() == [value]
 
 
-def test_one_series_that_fails_stops_the_step_and_the_next_attempt_asks_for_it_alone(work: Workspace, wire: Wire):
-    broken = fred({"DFF": RATES})
+def test_one_series_that_fails_does_not_stop_the_others_and_is_asked_for_again(work: Workspace, wire: Wire):
+    broken = fred({"DFF": RATES, "UNRATE": error("Bad Request.  The value for variable limit is not an integer.")})
     with replaying(broken) as server:
         wire.base_urls["fred"] = server.url
         source = FredMacro(wire, series=["DFF", "UNRATE"])
-        with pytest.raises(NoData, match="for UNRATE"):
-            facts.fetch_macro(work, windows(work, *YEARS), source)
-        assert stored(work, "macro").is_empty()
+        result = fetch(work, "macro", source, *YEARS)
+        assert set(result.withheld) == {("UNRATE", year) for year in YEARS}
+        assert set(stored(work, "macro")["series"]) == {"DFF"}
         server.answers = SERIES
-        facts.fetch_macro(work, windows(work, *YEARS), source)
+        assert not fetch(work, "macro", source, *YEARS).withheld
         assert [asked.params["series_id"] for asked in server.asked] == ["DFF", "UNRATE", "UNRATE"]
     assert stored(work, "macro").height == 8
 
@@ -129,11 +134,11 @@ def test_what_a_company_filed_by_the_night_and_no_later(work: Workspace, wire: W
     with replaying(sec({1: APPLE, 2: MICROSOFT}, tickers=TICKERS)) as server:
         wire.base_urls["sec"] = server.url
         source = SecFacts(wire, contact="quant@example.com")
-        result = facts.fetch_fundamentals(work, ["AAPL", "KO", "MSFT"], windows(work, *YEARS), source)
+        result = fetch(work, "fundamentals", source, *YEARS, tickers=["AAPL", "KO", "MSFT"])
         n_asked = len(server.asked)
-        facts.fetch_fundamentals(work, ["AAPL"], windows(work, "2011"), source)
+        fetch(work, "fundamentals", source, "2011", tickers=["AAPL"])
         assert len(server.asked) == n_asked  # all from the cache
-    assert result.figures == {"tickers": 3, "filings": 3, "without_filings": ["KO"]}
+    assert result.figures == {"sources": ["sec"], "names": 2, "without_data": ["KO"]}
     assert not result.withheld
     rows = stored(work, "fundamentals")
     assert rows.select("ticker", "filed", "value").rows() == [
@@ -158,7 +163,7 @@ def test_a_name_that_fails_keeps_what_it_had_and_the_others_go_on(work: Workspac
         with replaying(served) as server:
             wire.base_urls["sec"] = server.url
             source = SecFacts(wire, contact="quant@example.com")
-            result = facts.fetch_fundamentals(work, ["AAPL", "MSFT"], windows(work, *YEARS), source)
+            result = fetch(work, "fundamentals", source, *YEARS, tickers=["AAPL", "MSFT"])
         wire.store.close()
         assert stored(work, "fundamentals").height == 3
         if night == 1:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from quant_assets.defs.materialise import Events, check_specs, emit
+from quant_assets.defs.materialise import Events, check_specs, coverage_picture, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, step_asset
@@ -25,7 +25,7 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
         result = history.fetch_index_prices(work, windows)
-        yield from emit(context, result, table="index_prices", windows=windows)
+        yield from emit(context, result, table="index_prices", windows=windows, picture=coverage_picture(result, "index_prices"))
 
     @step_asset(
         table="prices",
@@ -43,7 +43,7 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         raw = history.fetch_raw_prices(work, tickers, windows)
         check_vendor_frames(raw.frames)
         result = history.store_prices(work, tickers, windows, raw, run_id=context.run_id)
-        yield from emit(context, result, table="prices", windows=windows)
+        yield from emit(context, result, table="prices", windows=windows, picture=coverage_picture(result, "prices"))
 
     @step_asset(
         table="features",
