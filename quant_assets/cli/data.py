@@ -8,13 +8,14 @@ from rich.table import Table
 
 from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
+from quant_assets.gathered import COMPANIES, ECONOMY
 from quant_assets.reporting import wording
 from quant_assets.workspace import Workspace
 
 group = typer.Typer(help="What is stored, what is missing and why.", no_args_is_help=True)
 app.add_typer(group, name="data")
 SHOWN, LISTED_NAMES = 20, 5
-UNITS = {"model_runs": "model", "warehouse": "year"}
+UNITS = {"model_runs": "model", **dict.fromkeys(("warehouse", *ECONOMY, *COMPANIES), "year")}
 """What a table is counted in that has no row a session."""
 
 

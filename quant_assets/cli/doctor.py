@@ -19,11 +19,12 @@ from quant_assets.calendars import Window
 from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.options import Json, ProfileName, settings_for
 from quant_assets.errors import QuantAssetsError
+from quant_assets.lake import Lake
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from quant_assets.sources.wire.wire import VendorStatus
+    from quant_assets.sources.health import VendorHealth
 
 PACKAGES = ("dagster", "polars", "duckdb", "xgboost", "mlflow", "great-expectations", "TA-Lib", "polars-talib")
 VENDOR_KEYS = (
@@ -134,30 +135,29 @@ def _alerts(settings: Settings) -> Finding:
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:
-    """What is known of each source without asking it."""
     from quant_assets.sources import every_source
+    from quant_assets.sources.health import vendors_of
 
     try:
-        every = every_source(settings)
-        yield from (Finding(f"source {each.name}", "ok", f"{each.table}, inside a package") for each in every if each.policy is None)
-        vendors = {each.policy.vendor: each.policy for each in every if each.policy}
-        if vendors:
-            from quant_assets.sources.wire.wire import opened_wire
-
-            with opened_wire(settings) as wire:
-                for status in wire.status(list(vendors.values())):
-                    yield _vendor(status, vendors[status.vendor].key_variable)
+        inside = [each for each in every_source(settings) if each.policy is None]
+        yield from (Finding(f"source {each.name}", "ok", f"{each.table}, inside a package") for each in inside)
+        yield from (_vendor(each) for each in vendors_of(settings, Lake(settings.lake_root)))
     except QuantAssetsError as error:
         yield Finding("sources", "fault", str(error))
 
 
-def _vendor(status: VendorStatus, key_variable: str | None) -> Finding:
-    key = f"{key_variable} {'set' if os.environ.get(key_variable) else 'not set'}" if key_variable else "needs no key"
+def _vendor(found: VendorHealth) -> Finding:
+    policy, status = found.policy, found.status
+    title = f"source {policy.vendor}"
+    if policy.lacks:
+        return Finding(title, "note", f"not configured: {policy.lacks} is not set; would fill {', '.join(found.fetched)}")
+    key = f"{policy.key_variable} set" if policy.key_variable else "needs no key"
+    reach = f"cannot be reached: its server {found.unreachable}" if found.unreachable else "reachable"
     left = "no daily limit" if status.budget_left is None else f"{status.budget_left} left"
-    success = f"last success {status.last_success:%Y-%m-%d %H:%M} UTC" if status.last_success else "no success yet"
     spared = f", not asked again before {status.breaker_until:%H:%M:%S} UTC" if status.breaker_until else ""
-    detail = f"{key}; {status.requests_today} requests today, {left}; {success}; breaker {status.breaker}{spared}"
-    return Finding(f"source {status.vendor}", "note" if status.breaker == "closed" else "fault", detail)
+    newest = ", ".join(f"{table} {f'of {at:%Y-%m-%d %H:%M} UTC' if at else 'not yet'}" for table, at in found.fetched.items())
+    detail = f"{key}; {reach}; {status.requests_today} requests today, {left}; breaker {status.breaker}{spared}; fetched: {newest}"
+    return Finding(title, "fault" if found.unreachable or status.breaker != "closed" else "ok", detail)
 
 
 def _keys() -> Iterator[Finding]:

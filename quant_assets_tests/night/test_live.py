@@ -12,9 +12,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from quant_assets.sources.fred import SERIES
 from quant_assets_tests.night.homes import Home, new_home
 from quant_assets_tests.replay import Asked, ReplayServer, Reply, replaying
 from quant_assets_tests.replay_yahoo import CHART, Yahoo, absent, index_history, lean_history
+from quant_assets_tests.sources.fred_answers import error, fred
+from quant_assets_tests.sources.sec_answers import FUND, company, listed, sec
 
 NIGHT = "2012-12-14"
 SETTINGS = """profile = "live"
@@ -26,7 +29,14 @@ first_cutoff = 2012-07-01
 first_decision = 2012-10-01
 
 [sources.yahoo]
-base_url = "{}"
+base_url = "{yahoo}"
+
+[sources.fred]
+base_url = "{fred}"
+
+[sources.sec]
+base_url = "{sec}"
+contact = "quant@example.com"
 """
 UNIVERSE = """ticker,source,listed
 AAPL,yahoo,2009-01-02
@@ -51,6 +61,8 @@ class Nights:
     first_asked: list[str]
     second: tuple[int, Any]
     second_asked: list[str]
+    economy: list[str]
+    """The series that FRED was asked for, in both nights."""
 
 
 def symbols(asked: list[Asked]) -> list[str]:
@@ -63,22 +75,29 @@ def nights(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[N
     histories = {name: lean_history(shared, name, kind="ETF" if name == "SPY" else "EQUITY") for name in ("AAPL", "BAC", "IBM", "SPY")}
     yahoo = Yahoo(histories | {symbol: index_history(symbol) for symbol in ("^GSPC", "^IXIC")})
     yahoo.wrong = {"BAC": overloaded, "IBM": absent}
-    with replaying(yahoo) as server:
+    rates = {name: [("2012-11-01", "2012-12-07", "7.7")] for name in SERIES}
+    filing = {"end": "2012-09-29", "val": 7, "accn": "1", "fy": 2012, "fp": "FY", "form": "10-K", "filed": "2012-10-31"}
+    companies = sec({1: company(1, filing)}, tickers=listed(AAPL=1, BAC=FUND, IBM=FUND, SPY=FUND))
+    refusing = fred(rates | {"UNRATE": error("Bad Request.  The value for variable limit is not an integer.")})
+    with replaying(yahoo) as server, replaying(refusing) as macro, replaying(companies) as filings, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRED_API_KEY", "f" * 32)
         folder = tmp_path_factory.mktemp("live") / "home"
-        home = new_home(folder, universe=UNIVERSE, settings=SETTINGS.format(server.url))
+        home = new_home(folder, universe=UNIVERSE, settings=SETTINGS.format(yahoo=server.url, fred=macro.url, sec=filings.url))
         first = home.json("run", "--as-of", NIGHT)
         first_asked = symbols(server.asked)
-        yahoo.wrong = {}
+        yahoo.wrong, macro.answers = {}, fred(rates)
         server.asked.clear()
         second = home.json("run", "--as-of", NIGHT)
-        yield Nights(home, server, yahoo, first, first_asked, second, symbols(server.asked))
+        series = [asked.params["series_id"] for asked in macro.asked]
+        yield Nights(home, server, yahoo, first, first_asked, second, symbols(server.asked), series)
 
 
 def test_names_that_yahoo_fails_on_are_withheld_with_its_words(nights: Nights):
     code, told = nights.first
     assert (code, told["profile"], told["status"], told["as_of"]) == (3, "live", "partial", NIGHT)
     errors = {error["ticker"]: error["message"] for error in told["errors"]}
-    assert set(errors) == {"BAC", "IBM"}
+    assert set(errors) == {"BAC", "IBM", None}
+    assert "macro: fred /fred/series/observations for UNRATE: Bad Request." in errors[None]
     assert "yahoo /v8/finance/chart/BAC for BAC: answered 429 Too Many Requests (4 attempts)" in errors["BAC"]
     assert "IBM: Not Found: No data found, symbol may be delisted" in errors["IBM"]
     scored = {signal["ticker"] for signal in told["signals"] if signal["score"] is not None}
@@ -91,6 +110,19 @@ def test_the_next_run_asks_for_what_is_missing_and_no_more(nights: Nights):
     assert (code, told["status"], told["errors"]) == (0, "done", [])
     assert {signal["ticker"] for signal in told["signals"] if signal["score"] is not None} == {"AAPL", "BAC", "IBM", "SPY"}
     assert sorted(nights.second_asked) == ["BAC", "IBM"]
+    assert sorted(nights.economy) == sorted([*SERIES, "UNRATE"])
+
+
+def test_what_is_published_stands_beside_the_prices(nights: Nights):
+    assert set(nights.home.table("macro")["series"]) == set(SERIES)
+    assert nights.home.table("fundamentals").select("ticker", "value").rows() == [("AAPL", 7.0)]
+    _, told = nights.home.json("data", "coverage", "--as-of", NIGHT)
+    cells = [cell for cell in told["items"] if cell["table"] in ("macro", "fundamentals")]
+    assert {(cell["table"], cell["ticker"]) for cell in cells} == {
+        *(("macro", series) for series in SERIES),
+        *(("fundamentals", ticker) for ticker in ("AAPL", "BAC", "IBM", "SPY")),
+    }
+    assert {cell["status"] for cell in cells} == {"complete"}
 
 
 def test_what_is_stored_was_traded(nights: Nights):
@@ -107,7 +139,7 @@ def test_another_run_asks_nobody(nights: Nights):
     nights.server.asked.clear()
     done = nights.home.run("run", "--as-of", NIGHT)
     assert done.returncode == 0
-    assert done.stderr.count("nothing to do") == 10
+    assert done.stderr.count("nothing to do") == 11
     assert nights.server.asked == []
 
 
@@ -115,9 +147,12 @@ def test_the_doctor_tells_what_is_known_of_each_vendor(nights: Nights):
     code, told = nights.home.json("doctor")
     assert code == 0
     [found] = [item for item in told["items"] if item["name"] == "source yahoo"]
-    assert found["detail"].startswith("needs no key; ")
-    assert "requests today, no daily limit; last success 20" in found["detail"]
-    assert found["detail"].endswith("breaker closed")
+    assert found["detail"].startswith("needs no key; reachable; ")
+    assert "requests today, no daily limit; breaker closed; fetched: prices of 20" in found["detail"]
+    [economy] = [item for item in told["items"] if item["name"] == "source fred"]
+    assert economy["detail"].startswith(
+        "FRED_API_KEY set; reachable; 8 requests today, no daily limit; breaker closed; fetched: macro of 20"
+    )
 
 
 def test_a_name_is_added_from_its_first_bar(nights: Nights, tmp_path: Path):

@@ -11,6 +11,17 @@ from quant_assets.sources.wire.exchange import Answer, Broken, Limits, Request, 
 from quant_assets.sources.wire.policy import Policy
 from quant_assets.sources.wire.wire import Wire
 
+REACH_SECONDS = 3.0
+
+
+def unreachable(server: str) -> str | None:
+    """Why the server cannot be reached; None when it answers at all. Its root is asked for a head: no key, nothing that counts."""
+    try:
+        httpx.head(server, timeout=REACH_SECONDS)
+    except (httpx.HTTPError, OSError) as error:
+        return _kind(error)
+    return None
+
 
 class Client:
     """Asks one vendor. `headers` go with every request."""

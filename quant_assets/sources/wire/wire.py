@@ -94,6 +94,8 @@ class Wire:
         return [self._status(policy) for policy in policies]
 
     def _status(self, policy: Policy) -> VendorStatus:
+        if not self.store.file.exists():  # to look must not make one: a home with a file in it cannot be restored into
+            return VendorStatus(policy.vendor, 0, policy.daily_budget, None, "closed", None)
         now = self.clock.now()
         day = _day(policy, now)[0]
         spent, closed = self.store.spent(policy.vendor, day)
