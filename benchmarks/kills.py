@@ -28,7 +28,7 @@ TABLES_OF_UI = ("index_prices", "prices", "features")
 UNTIL = ("--end", "2012-12-31")
 TARGETS = {"run worker": "from multiprocessing.spawn", "code server": "grpc", "daemon": "dagster._daemon"}
 """What is killed, and how the word of its command line begins that tells it."""
-EARLIEST_SECONDS = 1.0
+EARLIEST_SECONDS, PATIENCE_SECONDS = 1.0, 900.0
 AGAIN = ("REQUESTED", "REQUESTED_CANCEL")
 screen = Console()
 
@@ -90,13 +90,22 @@ def through_daemon(folder: Path, n_kills: int, chance: random.Random, done: Coun
             time.sleep(EARLIEST_SECONDS)
             lives = daemon.process.poll() is None
             if lives and what != "daemon":
-                until(lambda daemon=daemon, backfill=backfill: status_of(daemon, backfill) not in AGAIN, "the end of the backfill")
+                ended(daemon, backfill)
         if not lives or what == "daemon":  # `dagster dev` ends with its daemon: the operator starts it again
             with running(home) as daemon:
-                until(lambda daemon=daemon, backfill=backfill: status_of(daemon, backfill) not in AGAIN, "the end of the backfill")
+                ended(daemon, backfill)
         succeed(home, "backfill", "--only-missing", "--tables", ",".join(TABLES_OF_UI), *UNTIL)
         refuse_differences(home, reference, TABLES_OF_UI)
         shutil.rmtree(home.folder)
+        screen.print(f"{what} killed: completed", style="dim")
+
+
+def ended(daemon: Daemon, backfill: str) -> None:
+    until(
+        lambda: status_of(daemon, backfill) not in AGAIN,
+        f"the end of backfill {backfill} in {daemon.home.folder}",
+        seconds=PATIENCE_SECONDS,
+    )
 
 
 def four_names(folder: Path) -> Home:
