@@ -35,15 +35,20 @@ def offered(settings: Settings) -> list[str]:
 
 def expected(table: str, work: Workspace, tickers: Sequence[str], windows: Mapping[str, Window]) -> pl.DataFrame:
     """key, window, n (1), first of each cell that a vendor may have something about; none where no vendor can be asked."""
-    found: dict[tuple[str, str], dt.date] = {}
+    places = pl.DataFrame(
+        [(name, window.start, window.end) for name, window in windows.items()],
+        schema={"window": pl.String, "first": pl.Date, "end": pl.Date},
+        orient="row",
+    )
+    parts = [pl.DataFrame(schema={"key": pl.String, "window": pl.String, "first": pl.Date})]
     for source in configured(work.settings, table):
         offered = source.offers(None if TABLES[table].entity == "series" else tickers)
-        for key, covered in offered.items():
-            for name, window in windows.items():
-                if covered.start < window.end and window.start < covered.end:
-                    found[key, name] = window.start
-    rows = [(key, name, 1, first) for (key, name), first in sorted(found.items())]
-    return pl.DataFrame(rows, schema={"key": pl.String, "window": pl.String, "n": pl.UInt32, "first": pl.Date}, orient="row")
+        for covered in set(offered.values()):  # mostly one for all names
+            keys = pl.DataFrame({"key": [key for key, its in offered.items() if its == covered]})
+            touched = places.filter(pl.col("first") < covered.end, pl.col("end") > covered.start)
+            parts.append(keys.join(touched, how="cross").select("key", "window", "first"))
+    cells = pl.concat(parts).unique().sort("key", "window")
+    return cells.select("key", "window", pl.lit(1, dtype=pl.UInt32).alias("n"), "first")
 
 
 def missing(table: str, work: Workspace, cells: pl.DataFrame, windows: Mapping[str, Window]) -> pl.DataFrame:
