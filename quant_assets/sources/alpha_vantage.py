@@ -82,6 +82,7 @@ def _subject(request: Request) -> str | None:
 
 POLICY = Policy(
     vendor="alpha_vantage",
+    server="https://www.alphavantage.co",
     key_variable="ALPHA_VANTAGE_KEY",
     # 25 a day and 1 a second with a free key, in its own refusals; one every 2 s passes, one a second not always
     # (github.com/finance-quote/finance-quote/issues/546). When its day begins is said nowhere; its clock is New York's.

@@ -95,6 +95,7 @@ def policy_of(clock: Clock) -> Policy:
 
     return Policy(
         vendor="finnhub",
+        server="https://api.finnhub.io",
         key_variable=KEY_VARIABLE,
         rates=(Rate(60, 60.0), Rate(30, 1.0)),
         lasts=lasts,

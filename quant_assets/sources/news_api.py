@@ -56,6 +56,7 @@ def _complaint(request: Request, answer: Answer) -> Complaint | None:
 
 POLICY = Policy(
     vendor="news_api",
+    server="https://newsapi.org",
     key_variable=KEY_VARIABLE,
     secret_headers=frozenset({"authorization"}),
     daily_budget=100,

@@ -117,13 +117,15 @@ def rows_of(table: str, raw: pd.DataFrame, row: Callable[[Record], Record], *, p
     SourceError : a record cannot be read, or two rows with one key differ.
     """
     spec = TABLES[table]
+    tickers = ", ".join(sorted(set(raw["ticker"])))
     try:
         frame = pl.DataFrame(list(_read(raw, row, policy, what)), schema=spec.schema, orient="row")
         return spec.conform(frame.unique(maintain_order=True))
-    except (pl.exceptions.PolarsError, SchemaMismatch, TypeError) as error:
-        said = error.message if isinstance(error, SchemaMismatch) else str(error).splitlines()[0]
-        tickers = ", ".join(sorted(set(raw["ticker"])))
-        raise unreadable(policy, what, tickers, said) from None
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise unreadable(policy, what, tickers, str(error).splitlines()[0]) from None
+    except SchemaMismatch as error:
+        message = f"{policy.vendor}: {what} of {tickers} does not fit: {error.message}"
+        raise SourceError(message, remedy=f"see whether {policy.vendor} changed it") from None
 
 
 def _read(raw: pd.DataFrame, row: Callable[[Record], Record], policy: Policy, what: str) -> Iterator[Record]:

@@ -29,22 +29,11 @@ from quant_assets.workspace import Workspace
 from quant_assets_tests.replay import Asked, ReplayServer, Reply, in_turn, replaying
 from quant_assets_tests.replay_yahoo import CHART, CRUMB, NEW_YORK, History, Yahoo, index_history, lean_history
 from quant_assets_tests.small import FETCHED_AT
-from quant_assets_tests.sources.wire.ways import MovingClock
+from quant_assets_tests.sources.wire.ways import At
 
 D = dt.date
 SPRING = Window(D(2014, 4, 1), D(2014, 7, 1))
 """AAPL paid 3.29 on 8 May and split 7:1 on 9 June."""
-
-
-class At(MovingClock):
-    """A clock that stands at a moment in New York, but for the waits."""
-
-    def __init__(self, moment: str) -> None:
-        super().__init__()
-        self.moment = dt.datetime.fromisoformat(moment).replace(tzinfo=NEW_YORK)
-
-    def now(self) -> dt.datetime:
-        return self.moment.astimezone(dt.UTC) + dt.timedelta(seconds=self.ahead)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +56,7 @@ def quandl(shared: Path) -> dict[str, History]:
 
 
 @contextmanager
-def yahoo(folder: Path, clock: MovingClock, **options: Any) -> Iterator[tuple[YahooPrices, Wire, ReplayServer, Yahoo]]:
+def yahoo(folder: Path, clock: At, **options: Any) -> Iterator[tuple[YahooPrices, Wire, ReplayServer, Yahoo]]:
     answers = Yahoo(**{"as_at": clock.now().astimezone(NEW_YORK).date(), **options})
     with replaying(answers) as server:
         wire = Wire(folder, base_urls={"yahoo": server.url}, clock=clock)

@@ -6,6 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import requests
 
@@ -65,6 +66,17 @@ class MovingClock(Clock):
     def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.ahead += seconds
+
+
+class At(MovingClock):
+    """A clock that stands at a moment in New York, but for the waits."""
+
+    def __init__(self, moment: str) -> None:
+        super().__init__()
+        self.moment = dt.datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo("America/New_York"))
+
+    def now(self) -> dt.datetime:
+        return self.moment.astimezone(dt.UTC) + dt.timedelta(seconds=self.ahead)
 
 
 def policy(**changes: object) -> Policy:
