@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from quant_assets.errors import SourceError
 from quant_assets.sources.vendor_rows import (
     NULLS,
     Record,
+    dated,
     earnings_known_at,
     is_about,
     listed,
@@ -139,9 +140,8 @@ class AlphaVantageEarnings:
         ------
         SourceError : a quarter with a figure has no day; else as of `ask`.
         """
-        first, end = window.start.isoformat(), window.end.isoformat()
         quarters = [quarter for key in keys for quarter in self._announced(key)]
-        return raw_frame((quarter for quarter in quarters if first <= quarter["reportedDate"] < end), EARNINGS_FIELDS)
+        return raw_frame(dated(quarters, "reportedDate", window, policy=POLICY, what="EARNINGS"), EARNINGS_FIELDS)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         """Two quarters announced on one day are an error: the table has room for one."""
@@ -164,19 +164,13 @@ class AlphaVantageEarnings:
 
         return rows_of(self.table, raw, row, policy=POLICY, what="EARNINGS")
 
-    def _announced(self, ticker: str) -> list[dict[str, Any]]:
+    def _announced(self, ticker: str) -> Iterator[Record]:
         answer = ask(self._wire, "EARNINGS", ticker)
         if not is_about(ticker, answer.get("symbol")):
             raise unreadable(POLICY, "EARNINGS", ticker, f"it is about {answer.get('symbol')!r}")
-        found = []
         for quarter in listed(answer.get("quarterlyEarnings"), POLICY, "EARNINGS", ticker):
-            day, figure = quarter.get("reportedDate"), quarter.get("reportedEPS")
-            if day in (None, *NULLS) and figure in (None, *NULLS):
-                continue
-            if not isinstance(day, str):
-                raise unreadable(POLICY, "EARNINGS", ticker, f"a quarter with a figure was announced on {day!r}")
-            found.append({**quarter, "ticker": ticker})
-        return found
+            if quarter.get("reportedDate") not in (None, *NULLS) or quarter.get("reportedEPS") not in (None, *NULLS):
+                yield {**quarter, "ticker": ticker}
 
 
 class AlphaVantageOverview:

@@ -20,6 +20,7 @@ from quant_assets.calendars import Window
 from quant_assets.errors import SourceError
 from quant_assets.sources.vendor_rows import (
     Record,
+    dated,
     earnings_known_at,
     end_of_day,
     is_about,
@@ -165,9 +166,8 @@ class FinnhubInsiders(Asking):
         if covered.start >= covered.end:
             return raw_frame((), INSIDER_FIELDS)
         with self.client() as client:
-            found = [record for key in keys for record in self._filed(client, key, covered)]
-        first, end = covered.start.isoformat(), covered.end.isoformat()
-        return raw_frame((record for record in found if first <= record["filingDate"] < end), INSIDER_FIELDS)
+            found = [{**record, "ticker": key} for key in keys for record in self._traded(client, key, covered)]
+        return raw_frame(dated(found, "filingDate", covered, policy=self.policy, what="an insider transaction"), INSIDER_FIELDS)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         def row(told: Record) -> Record:
@@ -190,17 +190,14 @@ class FinnhubInsiders(Asking):
 
         return rows_of(self.table, raw, row, policy=self.policy, what="an insider transaction")
 
-    def _filed(self, client: finnhub.Client, ticker: str, window: Window) -> Iterator[Record]:
+    def _traded(self, client: finnhub.Client, ticker: str, window: Window) -> Iterator[Record]:
         def ask(first: dt.date, last: dt.date) -> list[dict[str, Any]]:
             answer = client.stock_insider_transactions(ticker, first.isoformat(), last.isoformat())
             told = answer.get("data") if isinstance(answer, dict) else answer
             return listed(told, self.policy, "the insider transactions", ticker)
 
         for year in range((window.start - LATE_FILING).year, window.last_day.year + 1):  # whole ones: those that are over stay in the cache
-            for record in in_parts(dt.date(year, 1, 1), dt.date(year, 12, 31), ask, MOST_INSIDERS):
-                if not isinstance(record.get("filingDate"), str):
-                    raise unreadable(self.policy, "an insider transaction", ticker, f"it was filed on {record.get('filingDate')!r}")
-                yield {**record, "ticker": ticker}
+            yield from in_parts(dt.date(year, 1, 1), dt.date(year, 12, 31), ask, MOST_INSIDERS)
 
 
 class FinnhubRecommendations(Asking):
@@ -216,9 +213,10 @@ class FinnhubRecommendations(Asking):
         """The months of the window that it tells of, with its own names."""
         if window.end <= self.today - 365 * DAY or window.start > self.today:
             return raw_frame((), TREND_FIELDS)
+        what = "the recommendations"
         with self.client() as client:
-            months = [{**month, "ticker": key} for key in keys for month in self._months(client, key)]
-        return raw_frame((month for month in months if window.start.isoformat() <= month["period"] < window.end.isoformat()), TREND_FIELDS)
+            told = [{**m, "ticker": key} for key in keys for m in listed(client.recommendation_trends(key), self.policy, what, key)]
+        return raw_frame(dated(told, "period", window, policy=self.policy, what="a month of recommendations"), TREND_FIELDS)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         def row(month: Record) -> Record:
@@ -236,13 +234,6 @@ class FinnhubRecommendations(Asking):
             }
 
         return rows_of(self.table, raw, row, policy=self.policy, what="a month of recommendations")
-
-    def _months(self, client: finnhub.Client, ticker: str) -> list[dict[str, Any]]:
-        months = listed(client.recommendation_trends(ticker), self.policy, "the recommendations", ticker)
-        for month in months:
-            if not isinstance(month.get("period"), str):
-                raise unreadable(self.policy, "a month of recommendations", ticker, f"its period is {month.get('period')!r}")
-        return months
 
 
 class FinnhubEarnings(Asking):

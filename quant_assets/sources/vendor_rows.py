@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import polars as pl
 
-from quant_assets.calendars import TIMEZONE
+from quant_assets.calendars import TIMEZONE, Window
 from quant_assets.errors import SchemaMismatch, SourceError
 from quant_assets.schemas import TABLES
 from quant_assets.sources.wire.policy import Policy
@@ -101,6 +101,17 @@ def unreadable(policy: Policy, what: str, ticker: str, said: str) -> SourceError
     return SourceError(
         f"{policy.vendor}: {what} of {ticker} cannot be read ({shown[:SHOWN_CHARACTERS]})", remedy=f"see whether {policy.vendor} changed it"
     )
+
+
+def dated(records: Iterable[Record], field: str, window: Window, *, policy: Policy, what: str) -> Iterator[Record]:
+    """The records whose day is in the window. Raises SourceError for one without a day."""
+    for record in records:
+        try:
+            inside = dt.date.fromisoformat(record[field]) in window
+        except UNREADABLE:
+            raise unreadable(policy, what, record["ticker"], f"{field} is {record.get(field)!r}") from None
+        if inside:
+            yield record
 
 
 def raw_frame(records: Iterable[Record], fields: Iterable[str]) -> pd.DataFrame:

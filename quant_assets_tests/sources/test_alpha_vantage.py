@@ -98,10 +98,10 @@ REFUSALS: dict[str, tuple[Reply, type[SourceError], str, int]] = {
     "a list": (Reply("[]"), SourceError, "list where an object was expected", 1),
     "no quarters": (Reply('{"symbol": "IBM"}'), SourceError, "EARNINGS of IBM cannot be read (NoneType", 1),
     "another name": (earnings(quarter(), symbol="IBN"), SourceError, "it is about 'IBN'", 1),
-    "no day": (earnings(quarter(reported=None)), SourceError, "announced on None", 1),
+    "no day": (earnings(quarter(reported=None)), SourceError, "reportedDate is None", 1),
     "text": (earnings(quarter(eps="two")), SourceError, "could not convert string to float: 'two'", 1),
     "not finite": (earnings(quarter(eps="nan")), SourceError, "nan is no number", 1),
-    "no such day": (earnings(quarter(reported="2024-02-30")), SourceError, "EARNINGS of IBM cannot be read (day is out of range", 1),
+    "no such day": (earnings(quarter(reported="2024-02-30")), SourceError, "reportedDate is '2024-02-30'", 1),
     "two on one day": (earnings(quarter(), quarter("2024-03-31")), SourceError, "occurs more than once", 1),
 }  # fmt: skip
 
