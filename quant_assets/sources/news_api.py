@@ -96,14 +96,13 @@ class NewsApi:
         """Articles of the last seven days, when any of them is in the window, by address: one told twice is there once."""
         if window.end <= self._today - REACH or window.start > self._today:
             return raw_frame((), FIELDS)
-        import requests
         from newsapi import NewsApiClient  # of the extra `live`
 
-        from quant_assets.sources.wire.over_requests import mount
+        from quant_assets.sources.wire.over_requests import session
 
         key = required_key(POLICY, page=PAGE)
-        with mount(requests.Session(), self._wire, POLICY) as session:
-            client = NewsApiClient(api_key=key, session=session)
+        with session(self._wire, POLICY) as opened:
+            client = NewsApiClient(api_key=key, session=opened)
             return raw_frame((article for ticker in keys for article in self._articles(client, ticker)), FIELDS)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:

@@ -19,6 +19,11 @@ from quant_assets.sources.wire.policy import Policy
 from quant_assets.sources.wire.wire import Wire
 
 
+def session(wire: Wire, policy: Policy) -> requests.Session:
+    """For clients that take one."""
+    return mount(requests.Session(), wire, policy)
+
+
 def mount(session: requests.Session, wire: Wire, policy: Policy) -> requests.Session:
     """The same session; from now on whatever it sends goes through the wire."""
     for scheme in list(session.adapters):
