@@ -47,7 +47,7 @@ KEY_VARIABLE = "FINNHUB_API_KEY"
 PAGE = "finnhub.io/register"
 DAY = dt.timedelta(days=1)
 SETTLED = 7 * DAY
-"""After which nothing is added to a day any more: its answer is kept for good."""
+"""After which no article is added to a day any more: its answer is kept for good."""
 NOT_IN_THE_PLAN = "is not in the plan of this key"
 WHEN = {"bmo": "before_open", "amc": "after_close", "dmh": "in_session"}
 MOST_INSIDERS = 100
@@ -91,7 +91,8 @@ def policy_of(clock: Clock) -> Policy:
 
     def lasts(request: Request) -> dt.timedelta | None:
         asked_until = dict(request.params).get("to")
-        settled = asked_until is not None and dt.date.fromisoformat(asked_until) < clock.now().date() - SETTLED
+        grows = LATE_FILING if "insider" in request.endpoint else SETTLED
+        settled = asked_until is not None and dt.date.fromisoformat(asked_until) < clock.now().date() - grows
         return None if settled else dt.timedelta(hours=12)
 
     return Policy(

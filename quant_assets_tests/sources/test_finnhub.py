@@ -13,8 +13,9 @@ import pytest
 
 from quant_assets.calendars import Window, year_window
 from quant_assets.errors import NoData, SourceError, SourceUnavailable
-from quant_assets.sources.finnhub import Asking, FinnhubEarnings, FinnhubInsiders, FinnhubRecommendations
+from quant_assets.sources.finnhub import Asking, FinnhubEarnings, FinnhubInsiders, FinnhubRecommendations, policy_of
 from quant_assets.sources.finnhub_news import FinnhubNews, FinnhubSentiment
+from quant_assets.sources.wire.exchange import Request
 from quant_assets.sources.wire.wire import Wire
 from quant_assets_tests.replay import Asked, Reply, in_turn
 from quant_assets_tests.sources import finnhub_answers as fh
@@ -133,6 +134,21 @@ def test_more_insiders_than_one_answer_holds_are_asked_for_in_parts(tmp_path: Pa
         assert rows(source, clock, "AAPL", window=year_window(2024)).height == 1200
         assert {request.params["from"][:4] for request in server.asked} == {"2023", "2024"}
         assert source.fetch(["AAPL"], year_window(2002)).empty
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "until", "for_good"),
+    [
+        (fh.NEWS, "2024-11-12", True),
+        (fh.NEWS, "2024-11-13", False),
+        (fh.INSIDERS, "2024-09-20", True),
+        (fh.INSIDERS, "2024-09-21", False),  # a trade of that day may still be filed
+        (fh.TRENDS, None, False),
+    ],
+)
+def test_an_answer_is_kept_for_good_when_nothing_is_added_to_it_any_more(endpoint: str, until: str | None, for_good: bool):
+    request = Request.of("GET", f"https://api.finnhub.io/api/v1//{endpoint}", params={"to": until} if until else {}, headers={})
+    assert policy_of(At(NOW)).lasts(request) == (None if for_good else dt.timedelta(hours=12))
 
 
 def test_analysts_are_known_from_the_fetch_on(tmp_path: Path):
