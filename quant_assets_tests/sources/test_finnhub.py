@@ -136,19 +136,12 @@ def test_more_insiders_than_one_answer_holds_are_asked_for_in_parts(tmp_path: Pa
         assert source.fetch(["AAPL"], year_window(2002)).empty
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "until", "for_good"),
-    [
-        (fh.NEWS, "2024-11-12", True),
-        (fh.NEWS, "2024-11-13", False),
-        (fh.INSIDERS, "2024-09-20", True),
-        (fh.INSIDERS, "2024-09-21", False),  # a trade of that day may still be filed
-        (fh.TRENDS, None, False),
-    ],
-)
-def test_an_answer_is_kept_for_good_when_nothing_is_added_to_it_any_more(endpoint: str, until: str | None, for_good: bool):
-    request = Request.of("GET", f"https://api.finnhub.io/api/v1//{endpoint}", params={"to": until} if until else {}, headers={})
-    assert policy_of(At(NOW)).lasts(request) == (None if for_good else dt.timedelta(hours=12))
+def test_an_answer_is_kept_for_good_when_nothing_is_added_to_it_any_more():
+    def lasts(endpoint: str, until: str) -> dt.timedelta | None:
+        return policy_of(At(NOW)).lasts(Request.of("GET", f"https://finnhub.io/api/v1//{endpoint}", params={"to": until}, headers={}))
+
+    assert lasts(fh.NEWS, "2024-11-12") is lasts(fh.INSIDERS, "2024-09-20") is None
+    assert lasts(fh.NEWS, "2024-11-13") == lasts(fh.INSIDERS, "2024-09-21") == dt.timedelta(hours=12)  # a trade may be filed late
 
 
 def test_analysts_are_known_from_the_fetch_on(tmp_path: Path):
