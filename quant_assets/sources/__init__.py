@@ -14,7 +14,7 @@ from quant_assets.sources.bokeh_stocks import BokehStocks
 from quant_assets.sources.skfolio_prices import SkfolioPrices
 
 OFFLINE: tuple[Source, ...] = (BokehStocks(), SkfolioPrices(), ArchIndices())
-LIVE_PACKAGES = ("curl_cffi", "fredapi", "httpx", "tenacity", "yfinance")
+LIVE_PACKAGES = ("curl_cffi", "finnhub", "fredapi", "httpx", "newsapi", "requests", "tenacity", "yfinance")
 
 
 def every_source(settings: Settings) -> tuple[Source, ...]:
@@ -69,7 +69,11 @@ def _live(data: Path, told: tuple[tuple[str, Vendor], ...]) -> tuple[Source, ...
     if missing:
         sentence = f"profile 'live' needs packages that are not installed: {', '.join(missing)}"
         raise BadArgument(sentence, remedy="pip install -e '.[live]', or 'quant-assets[live]'")
+    from quant_assets.sources.alpha_vantage import AlphaVantageEarnings, AlphaVantageOverview
+    from quant_assets.sources.finnhub import FinnhubEarnings, FinnhubInsiders, FinnhubRecommendations
+    from quant_assets.sources.finnhub_news import FinnhubNews, FinnhubSentiment
     from quant_assets.sources.fred import SERIES, FredMacro
+    from quant_assets.sources.news_api import NewsApi
     from quant_assets.sources.sec_facts import SecFacts
     from quant_assets.sources.wire.wire import Wire
     from quant_assets.sources.yahoo import YahooIndices, YahooPrices
@@ -82,4 +86,12 @@ def _live(data: Path, told: tuple[tuple[str, Vendor], ...]) -> tuple[Source, ...
         YahooIndices(wire),
         FredMacro(wire, series=list(dict.fromkeys((*SERIES, *further)))),
         SecFacts(wire, contact=vendors.get("sec", Vendor()).contact),
+        AlphaVantageEarnings(wire),
+        AlphaVantageOverview(wire),
+        FinnhubEarnings(wire),
+        FinnhubInsiders(wire),
+        FinnhubNews(wire),
+        FinnhubRecommendations(wire),
+        FinnhubSentiment(wire),
+        NewsApi(wire),
     )

@@ -17,7 +17,7 @@ import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window
-from quant_assets.errors import SourceError
+from quant_assets.errors import NoData, SourceError
 from quant_assets.sources.vendor_rows import (
     NULLS,
     Record,
@@ -113,7 +113,7 @@ def ask(wire: Wire, function: str, ticker: str, **further: str) -> dict[str, Any
         except SourceError as error:
             if PREMIUM not in error.message:
                 raise
-            raise SourceError(error.message, remedy="do without it, or subscribe to a plan that includes it") from None
+            raise NoData(error.message, remedy="do without it, or subscribe to a plan that includes it") from None
     if not isinstance(answer, dict):
         raise unreadable(POLICY, function, ticker, f"{type(answer).__name__} where an object was expected")
     return answer

@@ -17,7 +17,7 @@ import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window
-from quant_assets.errors import SourceError
+from quant_assets.errors import NoData, SourceError
 from quant_assets.sources.vendor_rows import (
     Record,
     dated,
@@ -137,7 +137,7 @@ class Asking:
             except SourceError as error:
                 if NOT_IN_THE_PLAN not in error.message:
                     raise
-                raise SourceError(error.message, remedy="do without it, or subscribe to a plan that includes it") from None
+                raise NoData(error.message, remedy="do without it, or subscribe to a plan that includes it") from None
         message = "finnhub: an answer is marked neither as JSON nor as text"
         raise SourceError(message, remedy="see whether finnhub changed its interface")
 

@@ -39,7 +39,7 @@ def fetch_facts(
     by_vendor = "source" in spec.key or spec.entity == "series"
     parts, open_keys = [pl.DataFrame(schema=spec.schema)], set(tickers)
     failed: dict[str, str] = {}
-    without: list[str] = []
+    silent: dict[str, str] = {}
     for source in vendors:
         wanted = sorted(source.offers(None if spec.entity == "series" else tickers if by_vendor else sorted(open_keys)))
         delivered = []
@@ -47,10 +47,8 @@ def fetch_facts(
             try:
                 rows = _published(source, keys, asked, work)
             except SourceError as error:
-                if isinstance(error, NoData) and spec.entity == "ticker":  # a series is there because somebody named it
-                    without += keys
-                else:
-                    failed |= dict.fromkeys(keys, str(error))
+                nothing = isinstance(error, NoData) and spec.entity == "ticker"  # a series is there because somebody named it
+                (silent if nothing else failed).update(dict.fromkeys(keys, str(error)))
                 continue
             delivered += keys
             parts.append(_store(work, source, rows, keys, asked, scoped=by_vendor))
@@ -60,7 +58,7 @@ def fetch_facts(
     rows = pl.concat(parts)
     withheld = {(key, window): reason for key, reason in failed.items() for window in windows}
     gathered.note(work, table, tickers, windows, withheld=withheld, run_id=run_id)
-    figures = {"sources": [source.name for source in vendors], "names": rows[spec.entity or ""].n_unique(), "without_data": sorted(without)}
+    figures = {"sources": [source.name for source in vendors], "names": rows[spec.entity or ""].n_unique(), "without_data": silent}
     return StepResult(rows, figures, _checks(table, rows), withheld)
 
 

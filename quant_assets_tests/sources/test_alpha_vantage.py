@@ -89,7 +89,7 @@ REFUSALS: dict[str, tuple[Reply, type[SourceError], str, int]] = {
     "too fast": (av.told("Information", av.TOO_FAST), SourceUnavailable, "more sparingly", 3),
     "a minute spent": (av.told("Note", "Our standard API call frequency is 5 calls per minute and 500 calls per day."), SourceUnavailable,
                        "5 calls per minute", 3),
-    "premium": (av.told("Information", av.TOO_SMALL), SourceError, "This is a premium endpoint", 1),
+    "premium": (av.told("Information", av.TOO_SMALL), NoData, "This is a premium endpoint", 1),
     "key": (av.told("Error Message", av.REFUSED), SourceError, "the key in ALPHA_VANTAGE_KEY was refused", 1),
     "demo": (av.told("Information", "The **demo** API key is for demo purposes only."), SourceError, "ALPHA_VANTAGE_KEY was refused", 1),
     "unknown name": (av.told("Error Message", av.UNKNOWN), NoData, "Invalid API call", 1),

@@ -138,7 +138,8 @@ def test_what_a_company_filed_by_the_night_and_no_later(work: Workspace, wire: W
         n_asked = len(server.asked)
         fetch(work, "fundamentals", source, "2011", tickers=["AAPL"])
         assert len(server.asked) == n_asked  # all from the cache
-    assert result.figures == {"sources": ["sec"], "names": 2, "without_data": ["KO"]}
+    assert (result.figures["sources"], result.figures["names"], list(result.figures["without_data"])) == (["sec"], 2, ["KO"])
+    assert "the company files no XBRL" in result.figures["without_data"]["KO"]
     assert not result.withheld
     rows = stored(work, "fundamentals")
     assert rows.select("ticker", "filed", "value").rows() == [
