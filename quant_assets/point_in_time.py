@@ -8,14 +8,17 @@ from typing import TypeVar
 
 import polars as pl
 
-from quant_assets.schemas import Table
+from quant_assets.schemas import TABLES, Table
 
 Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
 
 
-def as_of(macro: Rows, instant: dt.datetime) -> Rows:
-    """Rows of `macro` as they stood at `instant` (aware): of each (series, session) the latest version known by then."""
-    return _latest(macro, instant, of=["series", "session"], order=["known_at"])
+def as_of(rows: Rows, instant: dt.datetime, *, table: str = "macro") -> Rows:
+    """Rows of `macro`, or of a table that accumulates, as they stood at `instant` (aware): of each key the latest version known by then.
+
+    An announcement of earnings that was moved stands under both days until it is made: of two to come, the one known later counts.
+    """
+    return _latest(rows, instant, of=[name for name in TABLES[table].key if name != "known_at"], order=["known_at"])
 
 
 def known(fundamentals: Rows, instant: dt.datetime) -> Rows:

@@ -7,7 +7,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from quant_assets.point_in_time import with_changes
+from quant_assets.point_in_time import as_of, with_changes
 from quant_assets.schemas import TABLES, UTC
 
 D = dt.date
@@ -55,6 +55,13 @@ def test_what_was_announced_is_known_from_then_and_a_later_correction_only_from_
         (ANNOUNCED, 2.5, 2.7, at(20, 5)),
         (ANNOUNCED, 2.5, 2.65, at(28)),
     ]
+
+
+def test_at_each_instant_the_version_stands_that_was_known_by_then():
+    rows = with_changes(NOTHING, row(NEXT, fetched_at=at(2), eps_estimate=2.5), EARNINGS)
+    rows = with_changes(rows, row(NEXT, fetched_at=at(5), eps_estimate=2.6), EARNINGS)
+    told = [as_of(rows, at(day, 21), table="earnings")["eps_estimate"].to_list() for day in (2, 3, 5, 6)]
+    assert told == [[], [2.5], [2.5], [2.6]]
 
 
 @pytest.mark.parametrize("fetched", [NOTHING, row(NEXT, fetched_at=at(9), eps_estimate=1.0)])
