@@ -103,6 +103,13 @@ def last_closed_session(now: dt.datetime) -> dt.date:
     return day if session_close(day) <= now else session_offset(day, -1)
 
 
+def last_opened_session(now: dt.datetime) -> dt.date:
+    """The latest session whose opening is not after `now` (an aware datetime)."""
+    day = session_on_or_before(now.astimezone(dt.UTC).date())
+    opening: pd.Timestamp = exchange().session_open(pd.Timestamp(day))
+    return day if opening <= now else session_offset(day, -1)
+
+
 def last_settled_session(now: dt.datetime) -> dt.date:
     """The latest session whose closing auction vendors have had the time to book by `now`: its daily bar is final."""
     return last_closed_session(now - SETTLING)

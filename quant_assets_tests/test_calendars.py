@@ -13,6 +13,7 @@ from quant_assets.calendars import (
     holidays,
     is_session,
     last_closed_session,
+    last_opened_session,
     quarter_window,
     session_close,
     session_offset,
@@ -90,6 +91,22 @@ def test_empty_windows():
 def test_last_closed_session(now: dt.datetime, session: dt.date):
     assert last_closed_session(now) == session
     assert last_closed_session(now.astimezone(dt.timezone(dt.timedelta(hours=9)))) == session
+
+
+@pytest.mark.parametrize(
+    ("now", "session"),
+    [
+        (utc(2013, 3, 1, 14, 29, 59), D(2013, 2, 28)),
+        (utc(2013, 3, 1, 14, 30), D(2013, 3, 1)),
+        (utc(2013, 3, 2, 3), D(2013, 3, 1)),
+        (utc(2013, 3, 11, 13, 29), D(2013, 3, 8)),
+        (utc(2013, 3, 11, 13, 30), D(2013, 3, 11)),  # summer time began the day before
+        (utc(2012, 10, 30, 23), D(2012, 10, 26)),
+    ],
+)
+def test_last_opened_session(now: dt.datetime, session: dt.date):
+    assert last_opened_session(now) == session
+    assert last_opened_session(now.astimezone(dt.timezone(dt.timedelta(hours=9)))) == session
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,19 @@ YahooPricesFrame = create_dagster_pandas_dataframe_type(
         PandasColumn.integer_column("Volume"),
     ],
 )
-VENDOR_TYPES = {"bokeh": BokehStocksFrame, "skfolio": SkfolioPricesFrame, "yahoo": YahooPricesFrame}
+MassivePricesFrame = create_dagster_pandas_dataframe_type(
+    name="MassivePricesFrame",
+    description="Daily bars as Massive gives them, as traded, with the splits and dividends of each; no such action is NaN.",
+    columns=[
+        PandasColumn.string_column("ticker", non_nullable=True),
+        PandasColumn.datetime_column("date", non_nullable=True),
+        *(
+            PandasColumn.float_column(name, ignore_missing_vals=True)
+            for name in ("open", "high", "low", "close", "volume", "split_from", "split_to", "cash_amount")
+        ),
+    ],
+)
+VENDOR_TYPES = {"bokeh": BokehStocksFrame, "skfolio": SkfolioPricesFrame, "yahoo": YahooPricesFrame, "massive": MassivePricesFrame}
 
 
 def check_vendor_frames(frames: Mapping[str, pd.DataFrame]) -> None:

@@ -26,7 +26,6 @@ from quant_assets.sources.wire.wire import Clock, Wire
 
 if TYPE_CHECKING:
     import pandas as pd
-    import urllib3
     from massive import RESTClient
 
     from quant_assets.schemas import Dtype
@@ -148,7 +147,7 @@ class _Listings:
         self._pool, self._about = pool, about
         self._seen: set[bytes] = set()
 
-    def request(self, method: str, url: str, *, fields: Mapping[str, str], headers: Mapping[str, str]) -> urllib3.HTTPResponse:
+    def request(self, method: str, url: str, *, fields: Mapping[str, str], headers: Mapping[str, str]) -> Any:
         response = self._pool.request(method, url, fields=fields, headers=headers)
         results = json.loads(response.data).get("results")
         asked = hashlib.sha256(json.dumps([url, sorted(fields.items())]).encode()).digest()

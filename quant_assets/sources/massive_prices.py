@@ -106,7 +106,7 @@ def _frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["ticker", "date", *PRICES, *ACTIONS], dtype=object)
     numbers = [*PRICES, *ACTIONS]
     frame[numbers] = frame[numbers].astype(float)
-    return frame.assign(date=frame["date"].astype("datetime64[us]"))
+    return frame.assign(date=frame["date"].astype("datetime64[ns]"))
 
 
 def _bars(client: RESTClient, ticker: str, window: Window) -> list[tuple[dt.date, tuple[float | None, ...]]]:

@@ -118,7 +118,7 @@ def dividend(ticker: str, day: dt.date, amount: float, **more: Any) -> dict[str,
     return {**told, "id": f"E{day}{amount}", "ticker": ticker, **more}
 
 
-def made(*bars: tuple[str, float], **actions: dict[dt.date, float]) -> History:
+def made(*bars: tuple[str, float | None], **actions: dict[dt.date, float]) -> History:
     """A history of (day, price)."""
     days, prices = [D.fromisoformat(day) for day, _ in bars], [price for _, price in bars]
     columns = {"session": days, **dict.fromkeys(("open", "high", "low", "close"), prices), "volume": [1000.0] * len(bars)}
