@@ -114,6 +114,15 @@ def test_a_complete_window_is_asked_for_once_and_what_touches_today_after_each_c
             assert ["/".join(seen.path.split("/")[-2:]).removeprefix("v1/") for seen in server.asked[before:]] == asked
 
 
+def test_a_window_that_ends_with_the_newest_bar_is_asked_for_again_when_the_next_one_is_there(tmp_path: Path, apple: History):
+    clock = At("2014-06-30T16:15")
+    with massive(tmp_path, clock, Massive({"AAPL": apple})) as (wire, server):
+        for moment, times in (("2014-06-30T16:15", 1), ("2014-07-01T16:14", 1), ("2014-07-01T16:15", 2), ("2021-03-31T18:00", 2)):
+            clock.moment = At(moment).moment
+            assert rows(wire, SPRING)["session"].max() == SPRING.last_day
+            assert sum("aggs" in asked.path for asked in server.asked) == times
+
+
 def test_a_running_session_has_no_bar(tmp_path: Path, apple: History):
     clock = At("2014-06-10T11:00")
     with massive(tmp_path, clock, Massive({"AAPL": apple})) as (wire, server):
