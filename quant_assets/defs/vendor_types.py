@@ -40,7 +40,16 @@ YahooPricesFrame = create_dagster_pandas_dataframe_type(
         PandasColumn.integer_column("Volume"),
     ],
 )
-VENDOR_TYPES = {"bokeh": BokehStocksFrame, "skfolio": SkfolioPricesFrame, "yahoo": YahooPricesFrame}
+NativeFilesFrame = create_dagster_pandas_dataframe_type(
+    name="NativeFilesFrame",
+    description="Daily bars as native Stooq files hold them, adjusted for splits and dividends.",
+    columns=[
+        PandasColumn.string_column("ticker", non_nullable=True),
+        PandasColumn.datetime_column("date", non_nullable=True),
+        *(PandasColumn.float_column(name) for name in ("Open", "High", "Low", "Close", "Volume", "OpenInt")),
+    ],
+)
+VENDOR_TYPES = {"bokeh": BokehStocksFrame, "kaggle": NativeFilesFrame, "skfolio": SkfolioPricesFrame, "yahoo": YahooPricesFrame}
 
 
 def check_vendor_frames(frames: Mapping[str, pd.DataFrame]) -> None:
