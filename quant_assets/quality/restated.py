@@ -47,12 +47,15 @@ def relevelled(rows: pl.DataFrame, stored: pl.DataFrame, window: Window) -> dict
     rows : `prices` rows of the window, and the bar before it.
     stored : `prices` rows of these names, whatever their session.
     """
-    adjusted = rows.filter(pl.col("price_basis") == "adjusted").unique(["ticker", "session"], keep="first", maintain_order=True)
     before = stored.filter(pl.col("price_basis") == "adjusted")
     staying = before.filter(~pl.col("session").is_between(window.start, window.end, closed="left"))
-    both = adjusted.join(before.select("ticker", "session", "source", stored="close"), on=["ticker", "session", "source"])
-    seen = both.join(staying, on="ticker", how="semi").group_by("ticker", "source", maintain_order=True)
-    levels = seen.agg(ratio=(pl.col("close") / pl.col("stored")).median(), first=pl.col("session").min())
+    again = rows.filter(pl.col("price_basis") == "adjusted").join(staying, on="ticker", how="semi")
+    both = again.unique(["ticker", "session"], keep="first", maintain_order=True).join(
+        before.select("ticker", "session", "source", stored="close"), on=["ticker", "session", "source"]
+    )
+    levels = both.group_by("ticker", "source", maintain_order=True).agg(
+        ratio=(pl.col("close") / pl.col("stored")).median(), first=pl.col("session").min()
+    )
     return {
         ticker: f"{ticker}: closes since {first} came from {source} at {ratio:.6g} times what is stored, and bars outside {window} "
         f"stay: the history was adjusted anew; fetch all of it, `quant-assets backfill --tables prices --tickers {ticker}`"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,16 +65,18 @@ def read_native(content: bytes, name: str) -> pl.DataFrame:
     NoData : the file is empty, or nothing follows its header. SourceError : not this header, or a row without a date.
     """
     correct = "replace the file, or name another source"
-    try:
-        lines = content.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{NAME}: {name} is no text, byte {error.start} is not UTF-8", remedy=correct) from None
+    content = content.removeprefix(BOM_UTF8)
     if not content.strip():
         raise NoData(f"{NAME}: {name} is empty", remedy=correct)
-    if lines[0].strip().lower() != ",".join(HEADER).lower():
-        raise SourceError(f"{NAME}: {name} begins with {lines[0].strip()[:80]!r} where {','.join(HEADER)} is expected", remedy=correct)
-    numbered = pl.DataFrame({"line": lines}).with_row_index("number", offset=1).with_columns(pl.col("line").str.strip_chars_end("\r"))
-    fields = numbered.slice(1).filter(pl.col("line") != "").with_columns(field=pl.col("line").str.split(","))
+    header = content.split(b"\n", 1)[0].strip().decode(errors="replace")
+    if header.lower() != ",".join(HEADER).lower():
+        raise SourceError(f"{NAME}: {name} begins with {header[:80]!r} where {','.join(HEADER)} is expected", remedy=correct)
+    try:  # whole lines, whatever is in them
+        lines = pl.read_csv(content, has_header=False, separator="\x01", quote_char=None, schema={"line": pl.String})
+    except pl.exceptions.PolarsError as error:
+        raise SourceError(f"{NAME}: {name} is no text ({str(error).splitlines()[0]})", remedy=correct) from None
+    numbered = lines.with_row_index("number", offset=1).slice(1).with_columns(pl.col("line").str.strip_chars_end(" \r"))
+    fields = numbered.filter(pl.col("line") != "").with_columns(field=pl.col("line").str.split(","))
     if fields.is_empty():
         raise NoData(f"{NAME}: {name} has a header and no bar", remedy=correct)
     field = pl.col("field").list
@@ -114,19 +117,17 @@ class NativeFiles:
         ------
         SourceError : several files of a ticker that differ, or as `read_native`, which also raises NoData.
         """
-        frames = [pl.DataFrame(schema={"ticker": pl.String, "date": pl.Datetime("ns"), **dict.fromkeys(NUMBERS, pl.Float64)})]
+        nothing = pl.DataFrame(schema={"date": pl.Datetime("ns"), **dict.fromkeys(NUMBERS, pl.Float64)}).to_pandas()
+        frames = [nothing.assign(ticker="")]
         for key in keys:
             if (file := self.file_of(key)) is None:
                 continue
             rows = read_native(_content(file), str(file.relative_to(self.folder))).sort("Date", maintain_order=True)
             before = rows.filter(pl.col("Date") < window.start).tail(1)
             inside = rows.filter(pl.col("Date").is_between(window.start, window.end, closed="left"))
-            frames.append(
-                pl.concat([before, inside]).select(
-                    pl.lit(key).alias("ticker"), pl.col("Date").cast(pl.Datetime("ns")).alias("date"), *NUMBERS
-                )
-            )
-        return pl.concat(frames).to_pandas()
+            dated = pl.concat([before, inside]).select(pl.col("Date").cast(pl.Datetime("ns")).alias("date"), *NUMBERS)
+            frames.append(dated.to_pandas().assign(ticker=key))
+        return pd.concat(frames[1:] or frames, ignore_index=True)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         rows = pl.from_pandas(raw).select(

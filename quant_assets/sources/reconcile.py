@@ -29,10 +29,13 @@ def compare_sources(rows: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame
     ticker, session, field (close: both as traded; total_return), source, second_source, primary, second (USD, or fractions), difference
     (fraction), finding (Boolean), n_sources (that have the bar, and, for a close, as traded).
     """
-    won = rows.unique(KEY, keep="first", maintain_order=True).select(*KEY, "source")
-    parts = [_compare_closes(rows, delivered)]
-    for second in delivered["source"].unique().sort():
-        found = compare_returns(rows, delivered.filter(source=second)).join(won, on=KEY).filter(pl.col("source") != second)
+    others = delivered.join(rows.select("ticker").unique(), on="ticker", how="semi").join(rows, on=[*KEY, "source"], how="anti")
+    beside = rows.join(others.select("ticker").unique(), on="ticker", how="semi")
+    won = beside.unique(KEY, keep="first", maintain_order=True).select(*KEY, "source")
+    parts = [_compare_closes(beside, others)]
+    for second in others["source"].unique().sort():
+        theirs = delivered.filter(source=second).join(others.filter(source=second).select("ticker").unique(), on="ticker", how="semi")
+        found = compare_returns(beside, theirs).join(won, on=KEY).filter(pl.col("source") != second)
         parts.append(
             found.select(
                 *KEY,
