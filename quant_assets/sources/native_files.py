@@ -102,13 +102,13 @@ class NativeFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._listed: dict[str, list[Path]] = {}
+        self._listed: dict[str, list[Path]] | None = None
 
     def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
         """Of each file its first and last date; of one that cannot be read so, all time: what is wrong shows when it is fetched."""
-        self._listed = self._listing()
-        wanted = sorted(self._listed) if keys is None else [key for key in keys if spelled(key) in self._listed]
-        return {key: _dates(self._listed[spelled(key)][0]) for key in wanted}
+        self._listed = listed = self._listing()
+        wanted = sorted(listed) if keys is None else [key for key in keys if spelled(key) in listed]
+        return {key: _dates(listed[spelled(key)][0]) for key in wanted}
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
         """The file's columns as numbers, with lower-case `ticker` and `date`; the bars of the window and the one before it.
@@ -147,9 +147,9 @@ class NativeFiles:
     def file_of(self, ticker: str) -> Path | None:
         """The ticker's file: the one that is named exactly so, or the only one that spells it otherwise; None when there is none.
 
-        Raises SourceError when there are several, and they differ.
+        The folder is as `offers` last saw it. Raises SourceError when there are several files, and they differ.
         """
-        if spelled(ticker) not in self._listed:
+        if self._listed is None:
             self._listed = self._listing()
         files = self._listed.get(spelled(ticker), [])
         files = [file for file in files if ticker_of(file) == ticker.upper()] or files

@@ -80,7 +80,8 @@ def fetch_raw_prices(work: Workspace, tickers: Sequence[str], windows: Windows) 
             try:
                 if ticker in offered:
                     window = _all_of(work, listings[ticker], asked) if is_spliced(vendors) else asked
-                    parts.setdefault(source.name, []).append(source.fetch([ticker], window))
+                    frame = source.fetch([ticker], window)
+                    parts.setdefault(source.name, []).append(frame)
                 elif len(vendors) > 1:
                     raise NoData(f"{source.name} does not have {ticker}", remedy="name another source")
             except SourceError as error:
@@ -262,7 +263,7 @@ def _agreement_check(compared: pl.DataFrame, missed: Mapping[str, str]) -> Findi
     bad, names = compared.filter("finding"), ", ".join(compared["ticker"].unique().sort()) or "no name"
     n_sessions = compared.select("ticker", "session").n_unique()
     n_returns, n_closes = (bad.filter(field=name).height for name in ("total_return", "close"))
-    closes = f", and {n_closes} closes as traded" if n_closes else ""
+    closes = f" and {n_closes} closes as traded" if n_closes else ""
     alone = "".join(f"; {why}" for why in missed.values())
     told = f"{names}: {n_sessions} sessions in two sources, {n_returns} total returns{closes} differ by more than 1 %{alone}"
     return Findings("sources_agree", bad.is_empty() and not missed, told, rows=bad)
