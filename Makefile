@@ -59,6 +59,7 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/lake.py
 	@$(BIN)/python benchmarks/sources.py
 	@$(BIN)/python benchmarks/facts.py
+	@$(BIN)/python benchmarks/histories.py
 	@$(BIN)/python benchmarks/night.py
 	@$(BIN)/python benchmarks/operate.py
 	@$(BIN)/python benchmarks/install.py

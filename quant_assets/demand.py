@@ -25,6 +25,7 @@ from quant_assets.lake import coverage
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
 from quant_assets.schemas import TABLES
 from quant_assets.sources import sources
+from quant_assets.sources.splice import stored_basis
 from quant_assets.workspace import Workspace
 
 HISTORY, TRAINING, DECISION = "history", "training", "decision"
@@ -156,14 +157,16 @@ def _standing(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
 
 
 def _bars_of_today(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
-    """key, session of the bars whose source the universe or the profile names: another one's must not stand beside them."""
+    """key, session of the bars whose source, and price basis, the universe or the profile asks for: no others may stand beside them."""
+    rows = work.lake.scan(table, window=span).rename({TABLES[table].entity or "": "key"})
     if table == "prices":
-        own = [(known.ticker, known.source) for known in work.universe.listings]
+        listed = work.universe.listings
+        own = [(known.ticker, source, stored_basis(known.sources)) for known in listed for source in known.sources]
+        named = pl.LazyFrame(own, schema=["key", "source", "price_basis"], orient="row")
     else:
-        own = [(key, source.name) for source in sources(work.settings, table) for key in source.offers()]
-    named = pl.LazyFrame(own, schema={"key": pl.String, "source": pl.String}, orient="row")
-    rows = work.lake.scan(table, window=span).select("session", "source", key=pl.col(TABLES[table].entity or ""))
-    return rows.join(named, on=["key", "source"], how="semi").select("key", "session")
+        offered = [(key, source.name) for source in sources(work.settings, table) for key in source.offers()]
+        named = pl.LazyFrame(offered, schema={"key": pl.String, "source": pl.String}, orient="row")
+    return rows.join(named, on=named.collect_schema().names(), how="semi").select("key", "session")
 
 
 def _trained(work: Workspace) -> Demand:

@@ -21,11 +21,18 @@ TICKER = re.compile(r"[A-Z0-9^](?:[A-Z0-9=-]|\.(?!\.))*")
 
 @dataclass(frozen=True)
 class Listing:
-    """One name: `listed` is the first session its source has, so history before it is not a hole."""
+    """One name: `listed` is the first session its source has, so history before it is not a hole.
+
+    `source` may name several, joined by +, in the order in which they are preferred (`sources/splice.py`).
+    """
 
     ticker: str
     source: str
     listed: dt.date
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(self.source.split("+"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,9 @@ class Universe:
                 raise BadArgument(f"{where}: {known.ticker} occurs more than once", remedy="keep one line of it")
             if not known.source:
                 raise BadArgument(f"{where}: {known.ticker} has no source", remedy="fill in its whole line")
+            if not all(known.sources) or len(set(known.sources)) < len(known.sources):
+                rule = "join the names of different sources by +, as in yahoo+massive"
+                raise BadArgument(f"{where}: bad source {known.source!r} of {known.ticker}", remedy=rule)
             seen.add(known.ticker)
 
     @property

@@ -59,9 +59,9 @@ class Workspace:
         check_as_of(as_of, first=settings.grids.first_decision, last=last)
         universe = Universe.read(settings.universe_file)
         for name in universe.listings:
-            if name.source not in known:
+            for unknown in set(name.sources) - set(known):
                 raise BadArgument(
-                    f"universe file {universe.file}: {name.ticker} has the unknown source {name.source!r}",
+                    f"universe file {universe.file}: {name.ticker} has the unknown source {unknown!r}",
                     remedy=f"profile {settings.profile!r} has {', '.join(known)}",
                 )
         return cls(settings, universe, Lake(settings.lake_root), as_of, clock)

@@ -38,6 +38,7 @@ def test_reading_sorts_and_survives_other_column_order(tmp_path: Path):
     universe = read(tmp_path, "ticker,listed,source\nB,2001-01-02,two\nA,2000-01-03,one\n")
     assert universe.listings == (Listing("A", "one", DAY), Listing("B", "two", dt.date(2001, 1, 2)))
     assert universe["b"].source == "two"
+    assert Listing("C", "one+two", DAY).sources == ("one", "two")
 
 
 @pytest.mark.parametrize("ticker", ["aapl", "A|B", '"A,B"', "A B", "A/B", "", "A..B", "A...B", "../A", "Ä"])
@@ -58,6 +59,8 @@ def test_names_of_real_vendors_are_kept_as_text(tmp_path: Path, ticker: str):
         (HEAD, "names no ticker"),
         (f"{HEAD}A,x,\n", "first session '' of A is not a date"),
         (f"{HEAD}A,,2000-01-03\n", "A has no source"),
+        (f"{HEAD}A,x+,2000-01-03\n", "bad source 'x+' of A; join the names of different sources by +, as in yahoo+massive"),
+        (f"{HEAD}A,x+y+x,2000-01-03\n", "bad source 'x+y+x' of A"),
         (f"{HEAD}A,x,2000-13-03\n", "first session '2000-13-03' of A is not a date"),
         ("ticker,source\nA,x\n", "is not a CSV with the columns ticker,source,listed"),
         ("name,source,listed\nA,x,2000-01-03\n", "is not a CSV"),

@@ -49,6 +49,16 @@ def coverage(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName =
     screen.print("`quant-assets backfill --only-missing` completes them." if gaps.height else "Nothing is missing.")
 
 
+@group.command()
+def download(profile: ProfileName = None) -> None:
+    """Download Kaggle's histories of all US stocks and ETFs into the folder of native files, once (half a gigabyte)."""
+    from quant_assets.sources.kaggle_download import download as fetch_set
+    from quant_assets.sources.native_files import native_folder
+
+    settings = settings_for(profile)
+    screen.print(f"{wording.count(fetch_set(settings), 'new file')} in {native_folder(settings)}", soft_wrap=True)
+
+
 def _by_table(cells: pl.DataFrame) -> Table:
     totals = cells.group_by("table", maintain_order=True).agg(
         whole=(pl.col("status") == "complete").sum(), n=pl.len(), present=pl.col("present").sum(), expected=pl.col("expected").sum()

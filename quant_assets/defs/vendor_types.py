@@ -17,7 +17,7 @@ BokehStocksFrame = create_dagster_pandas_dataframe_type(
     columns=[
         PandasColumn.string_column("ticker", non_nullable=True),
         PandasColumn.datetime_column("date", non_nullable=True),
-        *(PandasColumn.float_column(name) for name in ("open", "high", "low", "close", "adj_close")),
+        *(PandasColumn.float_column(name, ignore_missing_vals=True) for name in ("open", "high", "low", "close", "adj_close")),
         PandasColumn.integer_column("volume"),
     ],
 )
@@ -27,7 +27,7 @@ SkfolioPricesFrame = create_dagster_pandas_dataframe_type(
     columns=[
         PandasColumn.string_column("ticker", non_nullable=True),
         PandasColumn.datetime_column("date", non_nullable=True),
-        PandasColumn.float_column("adj_close"),
+        PandasColumn.float_column("adj_close", ignore_missing_vals=True),
     ],
 )
 YahooPricesFrame = create_dagster_pandas_dataframe_type(
@@ -36,7 +36,10 @@ YahooPricesFrame = create_dagster_pandas_dataframe_type(
     columns=[
         PandasColumn.string_column("ticker", non_nullable=True),
         PandasColumn.datetime_column("date", non_nullable=True),
-        *(PandasColumn.float_column(name) for name in ("Open", "High", "Low", "Close", "Dividends", "Stock Splits", "Later Splits")),
+        *(
+            PandasColumn.float_column(name, ignore_missing_vals=True)
+            for name in ("Open", "High", "Low", "Close", "Dividends", "Stock Splits", "Later Splits")
+        ),
         PandasColumn.integer_column("Volume"),
     ],
 )
@@ -52,7 +55,22 @@ MassivePricesFrame = create_dagster_pandas_dataframe_type(
         ),
     ],
 )
-VENDOR_TYPES = {"bokeh": BokehStocksFrame, "skfolio": SkfolioPricesFrame, "yahoo": YahooPricesFrame, "massive": MassivePricesFrame}
+NativeFilesFrame = create_dagster_pandas_dataframe_type(
+    name="NativeFilesFrame",
+    description="Daily bars as native Stooq files hold them, adjusted for splits and dividends.",
+    columns=[
+        PandasColumn.string_column("ticker", non_nullable=True),
+        PandasColumn.datetime_column("date", non_nullable=True),
+        *(PandasColumn.float_column(name, ignore_missing_vals=True) for name in ("Open", "High", "Low", "Close", "Volume", "OpenInt")),
+    ],
+)
+VENDOR_TYPES = {
+    "bokeh": BokehStocksFrame,
+    "kaggle": NativeFilesFrame,
+    "massive": MassivePricesFrame,
+    "skfolio": SkfolioPricesFrame,
+    "yahoo": YahooPricesFrame,
+}
 
 
 def check_vendor_frames(frames: Mapping[str, pd.DataFrame]) -> None:

@@ -171,7 +171,8 @@ def _missing_sessions(rows: pl.DataFrame, universe: Universe, window: Window) ->
 def _quarantine(findings: pl.DataFrame, rows: pl.DataFrame, fetched_at: dt.datetime) -> pl.DataFrame:
     """One row an offending (ticker, session, field), with the bar as JSON, or the list of them where there are several."""
     bars = (
-        rows.select("ticker", "session", "source", "fetched_at", row=pl.struct(pl.all()).struct.json_encode())
+        rows.join(findings, on=["ticker", "session"], how="semi", maintain_order="left")
+        .select("ticker", "session", "source", "fetched_at", row=pl.struct(pl.all()).struct.json_encode())
         .group_by("ticker", "session", maintain_order=True)
         .agg(pl.col("source", "fetched_at").first(), "row")
     )

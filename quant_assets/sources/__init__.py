@@ -11,6 +11,7 @@ from quant_assets.settings import Settings, Vendor
 from quant_assets.sources.arch_indices import ArchIndices
 from quant_assets.sources.base import Source
 from quant_assets.sources.bokeh_stocks import BokehStocks
+from quant_assets.sources.native_files import NativeFiles, native_folder
 from quant_assets.sources.skfolio_prices import SkfolioPrices
 
 OFFLINE: tuple[Source, ...] = (BokehStocks(), SkfolioPrices(), ArchIndices())
@@ -24,9 +25,10 @@ def every_source(settings: Settings) -> tuple[Source, ...]:
     ------
     BadArgument : what the profile needs is not installed.
     """
+    native = NativeFiles(native_folder(settings))
     if settings.profile == "offline":
-        return OFFLINE
-    return _live(settings.path(settings.paths.data), tuple(sorted(settings.sources.items())))
+        return (*OFFLINE, native)
+    return (*_live(settings.path(settings.paths.data), tuple(sorted(settings.sources.items()))), native)
 
 
 def sources(settings: Settings, table: str) -> list[Source]:

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window, session_table
-from quant_assets.errors import LakeError, SourceError
+from quant_assets.errors import LakeError, NoData, SourceError
 from quant_assets.features.catalog import ALL_FEATURES, CATALOG, MODEL_FEATURES, feature_set_hash
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
@@ -18,14 +18,15 @@ from quant_assets.lake import coverage
 from quant_assets.models.terms import HORIZON_SESSIONS
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
-from quant_assets.quality.restated import restated
+from quant_assets.quality.restated import relevelled, restated
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Settings
 from quant_assets.sources import source_named, sources
-from quant_assets.sources.reconcile import compare_returns, findings_log
+from quant_assets.sources.reconcile import compare_sources, findings_log
+from quant_assets.sources.splice import choose, is_spliced
 from quant_assets.steps.guard import note, ready
 from quant_assets.steps.result import StepResult
-from quant_assets.universe import Universe
+from quant_assets.universe import Listing, Universe
 from quant_assets.workspace import Workspace
 
 Windows = Mapping[str, Window]
@@ -33,10 +34,14 @@ Windows = Mapping[str, Window]
 
 @dataclass(frozen=True)
 class RawPrices:
-    """frames : the vendors' own, by source name. failed : each name that its vendor did not deliver, with the reason."""
+    """frames : the vendors' own, by source name. failed : each name that its vendors did not deliver, with the reason.
+
+    missed : each name of which another listed vendor has to do alone, with what those said that did not deliver.
+    """
 
     frames: dict[str, pd.DataFrame]
     failed: Mapping[str, str] = field(default_factory=dict)
+    missed: Mapping[str, str] = field(default_factory=dict)
 
 
 def span(windows: Windows) -> Window:
@@ -59,27 +64,37 @@ def fetch_index_prices(work: Workspace, windows: Windows) -> StepResult:
 
 
 def fetch_raw_prices(work: Workspace, tickers: Sequence[str], windows: Windows) -> RawPrices:
-    """The vendors' own frames: that of each ticker's own source, and of any other that has the ticker too.
+    """The vendors' own frames: those of each ticker's listed sources, and of any other that costs no request.
 
-    A vendor is asked for one name after the other, and a name that it does not deliver does not stop the others. Data inside a package
-    are read at once, and an error there stops all.
+    A source is asked for one name after the other, and a name that it does not deliver does not stop the others.
     """
     asked = work.known(span(windows))
-    frames: dict[str, pd.DataFrame] = {}
-    failed: dict[str, str] = {}
+    listings = {ticker: work.universe[ticker] for ticker in tickers}
+    parts: dict[str, list[pd.DataFrame]] = {}
+    silent: dict[str, dict[str, str]] = {}
     for source in sources(work.settings, "prices"):
-        offered = list(source.offers(tickers))
-        parts = []
-        for names in [offered] if source.policy is None else [[ticker] for ticker in offered]:
+        mine = [ticker for ticker in tickers if source.name in listings[ticker].sources or source.policy is None]
+        offered = source.offers(mine)
+        for ticker in mine:
+            vendors = listings[ticker].sources
             try:
-                parts += [source.fetch(names, asked)] if names else []
+                if ticker in offered:
+                    window = _all_of(work, listings[ticker], asked) if is_spliced(vendors) else asked
+                    frame = source.fetch([ticker], window)
+                    parts.setdefault(source.name, []).append(frame)
+                elif len(vendors) > 1:
+                    raise NoData(f"{source.name} does not have {ticker}", remedy="name another source")
             except SourceError as error:
-                if source.policy is None:
-                    raise
-                failed |= {name: str(error) for name in names if work.universe[name].source == source.name}
-        if parts:
-            frames[source.name] = pd.concat(parts, ignore_index=True)
-    return RawPrices(frames, failed)
+                if source.name in vendors:
+                    silent.setdefault(ticker, {})[source.name] = str(error)
+    frames = {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
+    lost = {ticker for ticker, said in silent.items() if is_spliced(listings[ticker].sources) or len(said) == len(listings[ticker].sources)}
+    told = {ticker: " ".join(said.values()) for ticker, said in silent.items()}
+    return RawPrices(
+        frames,
+        {ticker: why for ticker, why in told.items() if ticker in lost},
+        {ticker: why for ticker, why in told.items() if ticker not in lost},
+    )
 
 
 def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw: RawPrices, *, run_id: str | None) -> StepResult:
@@ -92,21 +107,31 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     asked = work.known(span(windows))
     fetched_at = work.clock()
     delivered = _delivered(raw.frames, settings=work.settings, fetched_at=fetched_at)
-    listings = [(ticker, work.universe[ticker].source, work.universe[ticker].listed) for ticker in tickers]
-    listed = pl.DataFrame(listings, schema={"ticker": pl.String, "source": pl.String, "listed": pl.Date}, orient="row")
+    listings = {ticker: work.universe[ticker] for ticker in tickers}
+    named = [(ticker, source, known.listed) for ticker, known in listings.items() for source in known.sources]
+    listed = pl.DataFrame(named, schema={"ticker": pl.String, "source": pl.String, "listed": pl.Date}, orient="row")
     own = delivered.join(listed, on=["ticker", "source"]).filter(pl.col("session") >= pl.col("listed")).drop("listed")
-    failed = {**raw.failed, **restated(own, _stored_beside(work, own))}
+    chosen = choose(
+        own.filter(~pl.col("ticker").is_in(list(raw.failed))), {name: listings[name].sources for name in tickers if name not in raw.failed}
+    )
+    bars = _with_the_bar_before(chosen.rows, asked)
+    failed = {
+        **raw.failed,
+        **chosen.refused,
+        **restated(bars, _stored_beside(work, bars)),
+        **relevelled(bars, _adjusted(work, bars), asked),
+    }
     judged = [ticker for ticker in tickers if ticker not in failed]
-    universe = Universe(tuple(work.universe[ticker] for ticker in judged), work.universe.file)
-    rows = own.filter(pl.col("ticker").is_in(judged)).sort("ticker", "session", maintain_order=True)
-    compared = compare_returns(rows, delivered.join(listed, on=["ticker", "source"], how="anti"))
-    agreed = compared.filter(~pl.col("finding")).select("ticker", "session")
+    universe = Universe(tuple(listings[ticker] for ticker in judged), work.universe.file)
+    rows = bars.filter(pl.col("ticker").is_in(judged)).sort("ticker", "session", maintain_order=True)
+    compared = compare_sources(rows, delivered)
+    agreed = compared.filter(pl.col("field") == "total_return", ~pl.col("finding")).select("ticker", "session")
     verdict = judge_prices(rows, universe, asked, fetched_at=fetched_at, confirmed=agreed)
     accepted = TABLES["prices"].conform(verdict.accepted).sort("ticker", "session")
     scope = {"table": "prices"}
     work.lake.replace("quarantine", verdict.quarantined, keys=judged, window=asked, scope=scope)
     kept = compared.join(accepted, on=["ticker", "session"], how="semi")
-    log = pl.concat([_inferred_log(accepted), findings_log(kept, primary="the universe's source", second="a second source")])
+    log = pl.concat([_inferred_log(accepted), findings_log(kept)])
     log = log.select(list(TABLES["quality_log"].schema))
     for window in windows.values():
         year = work.known(window)
@@ -114,17 +139,19 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
         inside = pl.col("session").is_between(year.start, year.end, closed="left")
         work.lake.replace("prices", accepted.filter(inside), keys=good, window=year)
         work.lake.replace("quality_log", log.filter(inside), keys=good, window=year, scope=scope)
-    withheld = {(ticker, str(year)): reason for (ticker, year), reason in verdict.withheld.items()}
+    missed = {ticker: f" ({why})" for ticker, why in raw.missed.items()}
+    withheld = {(ticker, str(year)): reason + missed.get(ticker, "") for (ticker, year), reason in verdict.withheld.items()}
     withheld |= {(ticker, key): reason for ticker, reason in failed.items() for key in windows}
     note(work, "prices", tickers, windows, run_id=run_id, withheld=withheld)
     figures = {
         "tickers": len(tickers),
         "quarantined_rows": verdict.quarantined.height,
         "inferred_actions": int(accepted["inferred"].sum()),
-        "compared_sessions": compared.height,
+        "compared_sessions": compared.select("ticker", "session").n_unique(),
         "disagreements": int(compared["finding"].sum()),
+        "missed": list(raw.missed.values()),
     }
-    checks = [_gate_check(verdict), _agreement_check(compared), *judge_table("prices", accepted)]
+    checks = [_gate_check(verdict), _agreement_check(compared, raw.missed), *judge_table("prices", accepted)]
     return StepResult(accepted, figures, checks, withheld)
 
 
@@ -185,11 +212,29 @@ def _delivered(raw: Mapping[str, pd.DataFrame], *, settings: Settings, fetched_a
     return pl.concat([pl.DataFrame(schema=schema), *(frame.select(list(schema)) for frame in frames)])
 
 
+def _all_of(work: Workspace, listing: Listing, asked: Window) -> Window:
+    """Everything since the listing, up to what is asked for."""
+    return Window(min(asked.start, max(work.history.start, listing.listed)), asked.end)
+
+
+def _with_the_bar_before(rows: pl.DataFrame, asked: Window) -> pl.DataFrame:
+    """Those of the window, and of each name the last session before it."""
+    early = pl.col("session") < asked.start
+    last = rows.filter(early).group_by("ticker").agg(pl.col("session").max())
+    return pl.concat([rows.filter(early).join(last, on=["ticker", "session"], how="semi"), rows.filter(~early)])
+
+
 def _stored_beside(work: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
     """The stored `prices` rows from the first session that was delivered on."""
     since: dt.date = min(rows["session"], default=work.history.start)
     names = rows["ticker"].unique().to_list()
     return work.lake.scan("prices", keys=names, window=Window(since, work.after_as_of)).collect()
+
+
+def _adjusted(work: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
+    """All stored `prices` rows of the names whose prices are adjusted."""
+    names = rows.filter(pl.col("price_basis") == "adjusted")["ticker"].unique().to_list()
+    return work.lake.scan("prices", keys=names).collect()
 
 
 def _inferred_log(rows: pl.DataFrame) -> pl.DataFrame:
@@ -214,8 +259,11 @@ def _gate_check(verdict: Verdict) -> Findings:
     return Findings("gate", passed, told, rows=verdict.quarantined.select("ticker", "session", "field", "value", "reason"))
 
 
-def _agreement_check(compared: pl.DataFrame) -> Findings:
-    bad = compared.filter("finding")
-    names = ", ".join(compared["ticker"].unique().sort()) or "no name"
-    told = f"{names}: {compared.height} sessions in two sources, {bad.height} total returns differ by more than 1 %"
-    return Findings("sources_agree", bad.is_empty(), told, rows=bad)
+def _agreement_check(compared: pl.DataFrame, missed: Mapping[str, str]) -> Findings:
+    bad, names = compared.filter("finding"), ", ".join(compared["ticker"].unique().sort()) or "no name"
+    n_sessions = compared.select("ticker", "session").n_unique()
+    n_returns, n_closes = (bad.filter(field=name).height for name in ("total_return", "close"))
+    closes = f" and {n_closes} closes as traded" if n_closes else ""
+    alone = "".join(f"; {why}" for why in missed.values())
+    told = f"{names}: {n_sessions} sessions in two sources, {n_returns} total returns{closes} differ by more than 1 %{alone}"
+    return Findings("sources_agree", bad.is_empty() and not missed, told, rows=bad)

@@ -9,11 +9,12 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from quant_assets.calendars import Window
+from quant_assets.calendars import Window, sessions
 from quant_assets.defs.vendor_types import VENDOR_TYPES, check_vendor_frames
 from quant_assets.settings import Settings
 from quant_assets.sources import sources
 from quant_assets.sources.massive_prices import MassivePrices
+from quant_assets_tests.natives import put, text
 from quant_assets_tests.sources.massive_answers import Massive, made, massive
 from quant_assets_tests.sources.wire.ways import At
 
@@ -21,8 +22,12 @@ JANUARY = Window(dt.date(2013, 1, 1), dt.date(2013, 2, 1))
 
 
 @pytest.fixture
-def frames() -> dict[str, pd.DataFrame]:
-    return {source.name: source.fetch(["AAPL", "MSFT"], JANUARY) for source in sources(Settings(profile="offline"), "prices")}
+def frames(tmp_path: Path) -> dict[str, pd.DataFrame]:
+    days = sessions(JANUARY)
+    for ticker in ("AAPL", "MSFT"):
+        put(tmp_path / "data" / "native", ticker, text(days, [10.0] * len(days)))
+    settings = Settings(profile="offline", home=tmp_path)
+    return {source.name: source.fetch(["AAPL", "MSFT"], JANUARY) for source in sources(settings, "prices")}
 
 
 def test_every_price_source_has_a_type_and_its_frames_pass(frames: dict[str, pd.DataFrame]):

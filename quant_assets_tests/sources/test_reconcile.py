@@ -9,7 +9,7 @@ import pytest
 
 from quant_assets.adjustments import forward_adjusted
 from quant_assets.schemas import TABLES
-from quant_assets.sources.reconcile import compare_returns, findings_log
+from quant_assets.sources.reconcile import compare_returns, compare_sources, findings_log
 from quant_assets_tests.small import delivered
 
 D = dt.date
@@ -73,9 +73,9 @@ def test_a_wrong_close_spoils_no_other_return(primary: pl.DataFrame, second: pl.
 
 
 def test_the_log_keeps_both_values(primary: pl.DataFrame, second: pl.DataFrame):
-    compared = compare_returns(primary, second)
-    log = TABLES["quality_log"].conform(findings_log(compared, primary="bokeh", second="skfolio"))
+    compared = compare_sources(primary, pl.concat([primary, second]))
+    log = TABLES["quality_log"].conform(findings_log(compared).select(list(TABLES["quality_log"].schema)))
     assert log["evidence"][0] == "total return 0.0 from bokeh and 0.02715 from skfolio: kept the first"
-    assert log["repaired"].to_list() == compared.filter("finding")["primary_return"].to_list()
-    assert log["original"].to_list() == compared.filter("finding")["second_return"].to_list()
-    assert findings_log(compared.clear(), primary="bokeh", second="skfolio").is_empty()
+    assert log["repaired"].to_list() == compared.filter("finding")["primary"].to_list()
+    assert log["original"].to_list() == compared.filter("finding")["second"].to_list()
+    assert findings_log(compared.clear()).is_empty()
