@@ -104,11 +104,13 @@ class Vendor(Section):
     """How to reach one vendor; `base_url` is asked instead of the vendor's own server (and gets its key).
 
     contact : e-mail address that goes with every request (the SEC demands one). series : what else to fetch of a vendor of series (FRED).
+    folder : where the files of a vendor lie who is read and not asked (LEAN), relative to the home unless absolute.
     """
 
     base_url: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
     contact: str | None = Field(None, pattern=ADDRESS)
     series: tuple[str, ...] = ()
+    folder: Path | None = None
 
 
 class Settings(BaseSettings):

@@ -40,7 +40,18 @@ YahooPricesFrame = create_dagster_pandas_dataframe_type(
         PandasColumn.integer_column("Volume"),
     ],
 )
-VENDOR_TYPES = {"bokeh": BokehStocksFrame, "skfolio": SkfolioPricesFrame, "yahoo": YahooPricesFrame}
+LeanPricesFrame = create_dagster_pandas_dataframe_type(
+    name="LeanPricesFrame",
+    description="Daily bars of LEAN's files in units of USD / 10,000, with the factors of their day.",
+    columns=[
+        PandasColumn.string_column("ticker", non_nullable=True),
+        PandasColumn.string_column("security_id", non_nullable=True),
+        PandasColumn.datetime_column("date", non_nullable=True),
+        *(PandasColumn.float_column(name) for name in ("open", "high", "low", "close", "volume")),
+        *(PandasColumn.float_column(name) for name in ("price_factor", "split_factor", "reference")),
+    ],
+)
+VENDOR_TYPES = {"bokeh": BokehStocksFrame, "lean": LeanPricesFrame, "skfolio": SkfolioPricesFrame, "yahoo": YahooPricesFrame}
 
 
 def check_vendor_frames(frames: Mapping[str, pd.DataFrame]) -> None:
