@@ -120,6 +120,7 @@ class Settings(BaseSettings):
 
     profile: Profile = "offline"
     universe: Path | None = None
+    membership: Path | None = None
     warehouse: bool = True
     paths: Paths = Paths()
     signal: Signal = Signal()
@@ -197,6 +198,10 @@ class Settings(BaseSettings):
     def universe_file(self) -> Path:
         packaged = Path(__file__).parent / "universes" / f"{self.profile}.csv"
         return self.path(self.universe) if self.universe else packaged
+
+    @property
+    def membership_file(self) -> Path | None:
+        return self.path(self.membership) if self.membership else None
 
 
 def find_home() -> Path:

@@ -15,6 +15,7 @@ from quant_assets.features.catalog import ALL_FEATURES, CATALOG, MODEL_FEATURES,
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
+from quant_assets.membership import inside as within_lives
 from quant_assets.models.terms import HORIZON_SESSIONS
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
@@ -92,9 +93,8 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     asked = work.known(span(windows))
     fetched_at = work.clock()
     delivered = _delivered(raw.frames, settings=work.settings, fetched_at=fetched_at)
-    listings = [(ticker, work.universe[ticker].source, work.universe[ticker].listed) for ticker in tickers]
-    listed = pl.DataFrame(listings, schema={"ticker": pl.String, "source": pl.String, "listed": pl.Date}, orient="row")
-    own = delivered.join(listed, on=["ticker", "source"]).filter(pl.col("session") >= pl.col("listed")).drop("listed")
+    listed = pl.DataFrame([(ticker, work.universe[ticker].source) for ticker in tickers], schema=["ticker", "source"], orient="row")
+    own = within_lives(delivered.join(listed, on=["ticker", "source"]), coverage.listings(work.universe, tickers))
     failed = {**raw.failed, **restated(own, _stored_beside(work, own))}
     judged = [ticker for ticker in tickers if ticker not in failed]
     universe = Universe(tuple(work.universe[ticker] for ticker in judged), work.universe.file)
