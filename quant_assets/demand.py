@@ -20,7 +20,7 @@ from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window, day_window, sessions
 from quant_assets.decisions.signal import rule_of as decision_rule_of
-from quant_assets.eligibility import with_rule_suffix
+from quant_assets.eligibility import tradable_tickers, with_rule_suffix
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
@@ -109,19 +109,6 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return pl.concat([found.holes, there.join(found.holes, on=["key", "window"], how="anti")])
 
     return Demand(found.expected, holes)
-
-
-def tradable_tickers(work: Workspace) -> list[str]:
-    """Names of the universe with bars as traded: the only ones a backtest may buy."""
-    last_year = Window(dt.date(work.as_of.year - 1, 1, 1), work.after_as_of)
-    dead = [known.ticker for known in work.universe.listings if known.delisted and known.delisted < last_year.start]
-    alive = [ticker for ticker in work.universe.tickers if ticker not in set(dead)]
-    columns = ["ticker", "price_basis"]
-    basis = work.lake.scan("prices", keys=alive, window=last_year, columns=columns)
-    if dead:
-        basis = pl.concat([basis, work.lake.scan("prices", keys=dead, window=work.history, columns=columns)])
-    raw: list[str] = basis.filter(pl.col("price_basis") == "raw").select("ticker").unique().sort("ticker").collect()["ticker"].to_list()
-    return raw
 
 
 def competing_tickers(work: Workspace) -> list[str]:

@@ -1,14 +1,30 @@
-"""What an account's rule says of the names it could choose among: which were dead by then, and which were members when.
+"""Which names a backtest may buy, and what an account's rule says of those it could choose among: who was dead by then, who a member when.
 
 Accounts that chose among others are others, and are booked again. Who may be decided on tonight is `Workspace.decidable`.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
+from quant_assets.calendars import Window
 from quant_assets.membership import versions
 from quant_assets.workspace import Workspace
+
+
+def tradable_tickers(work: Workspace) -> list[str]:
+    """Names of the universe with bars as traded: the only ones a backtest may buy."""
+    last_year = Window(dt.date(work.as_of.year - 1, 1, 1), work.after_as_of)
+    dead = [known.ticker for known in work.universe.listings if known.delisted and known.delisted < last_year.start]
+    alive = [ticker for ticker in work.universe.tickers if ticker not in set(dead)]
+    columns = ["ticker", "price_basis"]
+    basis = work.lake.scan("prices", keys=alive, window=last_year, columns=columns)
+    if dead:
+        basis = pl.concat([basis, work.lake.scan("prices", keys=dead, window=work.history, columns=columns)])
+    raw: list[str] = basis.filter(pl.col("price_basis") == "raw").select("ticker").unique().sort("ticker").collect()["ticker"].to_list()
+    return raw
 
 
 def eligibility_versions(work: Workspace) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from quant_assets.settings import Settings, Vendor
 from quant_assets.sources.arch_indices import ArchIndices
 from quant_assets.sources.base import Source
 from quant_assets.sources.bokeh_stocks import BokehStocks
+from quant_assets.sources.lean_files import LeanFiles
 from quant_assets.sources.skfolio_prices import SkfolioPrices
 
 OFFLINE: tuple[Source, ...] = (BokehStocks(), SkfolioPrices(), ArchIndices())
@@ -18,15 +19,18 @@ LIVE_PACKAGES = ("curl_cffi", "finnhub", "fredapi", "httpx", "newsapi", "request
 
 
 def every_source(settings: Settings) -> tuple[Source, ...]:
-    """All sources of the profile, also those that lack a key; those of the network share the wire of the data folder.
+    """All sources of the profile, also those that lack a key; those of the network share the wire of the data folder. LEAN's files last,
+    in any profile, where their folder is set.
 
     Raises
     ------
-    BadArgument : what the profile needs is not installed.
+    BadArgument : what the profile needs is not installed; LEAN's folder is none.
     """
+    folder = settings.sources.get("lean", Vendor()).folder
+    files = (LeanFiles(settings.path(folder)),) if folder else ()
     if settings.profile == "offline":
-        return OFFLINE
-    return _live(settings.path(settings.paths.data), tuple(sorted(settings.sources.items())))
+        return *OFFLINE, *files
+    return *_live(settings.path(settings.paths.data), tuple(sorted(settings.sources.items()))), *files
 
 
 def sources(settings: Settings, table: str) -> list[Source]:

@@ -21,7 +21,7 @@ import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window
-from quant_assets.errors import SourceError
+from quant_assets.errors import BadArgument, SourceError
 from quant_assets.identity import own_rows, securities
 from quant_assets.logs import logger
 from quant_assets.schemas import Dtype
@@ -48,7 +48,7 @@ class LeanFiles:
 
     Parameters
     ----------
-    folder : what LEAN calls `equity/usa`, with `daily`, `map_files` and `factor_files` in it.
+    folder : what LEAN calls `equity/usa`, with `daily`, `map_files` and `factor_files` in it; BadArgument when it lacks one of them.
     """
 
     name = "lean"
@@ -56,6 +56,9 @@ class LeanFiles:
     policy = None
 
     def __init__(self, folder: Path) -> None:
+        lacks = [kind for kind in ("daily", "map_files", "factor_files") if not (folder / kind).is_dir()]
+        if lacks:
+            raise BadArgument(f"{folder} has no folder {' nor '.join(lacks)}", remedy="set sources.lean.folder to LEAN's equity/usa")
         self._folder = folder
 
     def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
@@ -73,7 +76,7 @@ class LeanFiles:
         """
         parts = [self._asked(key, window) for key in keys if self._has(key)]
         empty = pl.DataFrame(schema=RAW)
-        return pl.concat([empty, *parts]).sort("ticker", "date").to_pandas()
+        return pl.concat([empty, *parts]).sort("ticker", "date").with_columns(pl.col("date").cast(pl.Datetime("ns"))).to_pandas()
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         """A change of factors between two bars is what happened at the open of the second.

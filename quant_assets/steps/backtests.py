@@ -10,8 +10,8 @@ import polars as pl
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES
 from quant_assets.backtest.run import BacktestTables, backtest_portfolio, backtest_tickers
 from quant_assets.calendars import Window
-from quant_assets.demand import competing_tickers, score_versions, tradable_tickers
-from quant_assets.eligibility import with_rule_suffix
+from quant_assets.demand import competing_tickers, score_versions
+from quant_assets.eligibility import tradable_tickers, with_rule_suffix
 from quant_assets.lake import coverage
 from quant_assets.models.terms import MODEL_NAME
 from quant_assets.schemas import TABLES

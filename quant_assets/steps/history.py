@@ -99,7 +99,8 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     judged = [ticker for ticker in tickers if ticker not in failed]
     universe = Universe(tuple(work.universe[ticker] for ticker in judged), work.universe.file)
     rows = own.filter(pl.col("ticker").is_in(judged)).sort("ticker", "session", maintain_order=True)
-    compared = compare_returns(rows, delivered.join(listed, on=["ticker", "source"], how="anti"))
+    others = delivered.join(listed, on=["ticker", "source"], how="anti", maintain_order="left")
+    compared = compare_returns(rows, others.filter(pl.col("source") == pl.col("source").first().over("ticker")))
     agreed = compared.filter(~pl.col("finding")).select("ticker", "session")
     verdict = judge_prices(rows, universe, asked, fetched_at=fetched_at, confirmed=agreed)
     accepted = TABLES["prices"].conform(verdict.accepted).sort("ticker", "session")

@@ -14,12 +14,17 @@ from polars.testing import assert_frame_equal
 
 from quant_assets.adjustments import adjust
 from quant_assets.calendars import Window, sessions, year_window
-from quant_assets.errors import SourceError
+from quant_assets.defs.vendor_types import check_vendor_frames
+from quant_assets.errors import BadArgument, SourceError
 from quant_assets.quality.gate import judge_prices
 from quant_assets.schemas import TABLES
+from quant_assets.settings import Settings, Vendor
+from quant_assets.sources import sources
 from quant_assets.sources.lean_files import LeanFiles
+from quant_assets.steps import history
 from quant_assets.universe import Listing, Universe
-from quant_assets_tests.small import FETCHED_AT
+from quant_assets.workspace import Workspace
+from quant_assets_tests.small import FETCHED_AT, store
 
 D = dt.date
 NAMES = ["AAPL", "BAC", "IBM", "SPY"]
@@ -158,6 +163,23 @@ def test_real_bars_pass_the_gate_from_the_first_offered_session(folder: Path, pr
     assert list(verdict.withheld) == [("AAPL", 2000)]
     assert "AAPL 2000-09-29: close moved -51.6 %" in verdict.withheld["AAPL", 2000]
     assert verdict.accepted.height == prices.height - len(sessions(year_window(2000)))
+
+
+def test_the_folder_of_the_settings_is_a_source_of_bars_in_any_profile(folder: Path, tmp_path: Path):
+    """BAC from LEAN; AAPL from its own source. Each is compared with one other, though AAPL has two."""
+    (tmp_path / "universe.csv").write_text("ticker,source,listed\nAAPL,bokeh,2000-03-01\nBAC,lean,1998-10-01\n")
+    settings = Settings(home=tmp_path, universe=tmp_path / "universe.csv", sources={"lean": Vendor(folder=folder)})
+    work = Workspace.open(settings, clock=lambda: FETCHED_AT)
+    done = store(work, work.universe.tickers, ["2011", "2012"])
+    assert done.withheld == {}
+    check_vendor_frames(history.fetch_raw_prices(work, ["BAC"], {"2012": year_window(2012)}).frames)
+    stored = work.lake.scan("prices", keys=["BAC"]).collect()
+    assert stored["source"].unique().to_list() == ["lean"]
+    assert stored["session"].to_list() == sessions(Window(D(2011, 1, 1), D(2013, 1, 1)))
+    assert (done.figures["compared_sessions"], done.figures["disagreements"]) == (2 * len(stored), 0)
+    assert sources(Settings(profile="live", home=tmp_path, sources={"lean": Vendor(folder=folder)}), "prices")[-1].name == "lean"
+    with pytest.raises(BadArgument, match=r"has no folder daily nor map_files nor factor_files; set sources\.lean\.folder"):
+        sources(Settings(home=tmp_path, sources={"lean": Vendor(folder=tmp_path)}), "prices")
 
 
 @pytest.mark.parametrize(
