@@ -67,7 +67,7 @@ def through_dagster() -> dict[str, float]:
 def plain_script() -> dict[str, float]:
     """The steps of the night, one after the other, on the whole universe."""
     from quant_assets.calendars import day_window
-    from quant_assets.demand import tradable_tickers
+    from quant_assets.eligibility import tradable_tickers
     from quant_assets.settings import Settings
     from quant_assets.steps import backtests, decisions, history, models, reports
     from quant_assets.workspace import Workspace

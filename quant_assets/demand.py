@@ -20,6 +20,7 @@ from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window, day_window, sessions
 from quant_assets.decisions.signal import rule_of as decision_rule_of
+from quant_assets.eligibility import tradable_tickers, with_rule_suffix
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
@@ -83,8 +84,9 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
     days = coverage.placed_sessions(span, windows)
     if table == "index_prices":
         series = sorted(key for source in sources(work.settings, table) for key in source.offers())
-        starts = pl.DataFrame({"key": series}, schema={"key": pl.String}).with_columns(start=pl.lit(span.start))
-        return _rows(table, work, starts, days, span)
+        never = pl.lit(None, dtype=pl.Date)
+        spans = pl.DataFrame({"key": series}, schema={"key": pl.String}).with_columns(start=pl.lit(span.start), end=never)
+        return _rows(table, work, spans, days, span)
     if table == "model_runs":
         return _trained(work)
     if table == "portfolio":
@@ -93,11 +95,12 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return _shown(work)
     if table == "daily_report":
         return _rows(table, work, coverage.listings(work.universe), days, span)
-    found = (
-        _booked_alone(work, tickers, days)
-        if table == "equity"
-        else _rows(table, work, coverage.listings(work.universe, tickers), days, span)
-    )
+    if table == "equity":
+        found = _booked_alone(work, tickers, days)
+    else:
+        decided = table in ("signal", "trade_synthesis")
+        spans = work.eligible(tickers) if decided else coverage.listings(work.universe, tickers, table=table)
+        found = _rows(table, work, spans, days, span)
 
     def holes() -> pl.DataFrame:
         version = ALL_FEATURES if table == "features" else None
@@ -107,14 +110,6 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return pl.concat([found.holes, there.join(found.holes, on=["key", "window"], how="anti")])
 
     return Demand(found.expected, holes)
-
-
-def tradable_tickers(work: Workspace) -> list[str]:
-    """Names of the universe with bars as traded: the only ones a backtest may buy."""
-    last_year = Window(dt.date(work.as_of.year - 1, 1, 1), work.after_as_of)
-    basis = work.lake.scan("prices", keys=work.universe.tickers, window=last_year, columns=["ticker", "price_basis"])
-    raw: list[str] = basis.filter(pl.col("price_basis") == "raw").select("ticker").unique().sort("ticker").collect()["ticker"].to_list()
-    return raw
 
 
 def competing_tickers(work: Workspace) -> list[str]:
@@ -133,10 +128,10 @@ def score_versions(work: Workspace) -> pl.DataFrame:
     return pl.DataFrame({"session": runs["cutoff"], "scores": list(told)[1:]}, schema={"session": pl.Date, "scores": pl.String})
 
 
-def _rows(table: str, work: Workspace, starts: pl.DataFrame, days: pl.DataFrame, span: Window) -> Demand:
-    """A row a session since each key's start."""
-    expected = coverage.cells_since(starts, days)
-    return Demand(expected, lambda: coverage.short_cells(expected, starts, days, _standing(table, work, span)))
+def _rows(table: str, work: Workspace, spans: pl.DataFrame, days: pl.DataFrame, span: Window) -> Demand:
+    """A row a session of each key's spans."""
+    expected = coverage.cells_within(spans, days)
+    return Demand(expected, lambda: coverage.short_cells(expected, spans, days, _standing(table, work, span)))
 
 
 def _standing(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
@@ -170,11 +165,15 @@ def _bars_of_today(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
 
 
 def _trained(work: Workspace) -> Demand:
-    """A model of today's feature set at every cut-off; that of the night with its bootstrap members."""
+    """A model of today's feature set, taught by the members until then, at every cut-off; that of the night with its bootstrap members."""
     trained = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME})
     enough = (pl.col("members") >= MEMBERS) | (pl.col("cutoff") != work.cutoff)
-    standing = trained.filter(enough, pl.col("feature_set") == feature_set_hash(MODEL_FEATURES)).select("cutoff").collect()
-    expected = _one_each({key: window.start for key, window in work.quarter_windows().items()})
+    cutoffs = {key: window.start for key, window in work.quarter_windows().items()}
+    taught = [(cutoff, work.membership.version(cutoff) if work.membership else None) for cutoff in cutoffs.values()]
+    today = pl.LazyFrame(taught, schema={"cutoff": pl.Date, "membership": pl.String}, orient="row")
+    sound = trained.filter(enough, pl.col("feature_set") == feature_set_hash(MODEL_FEATURES))
+    standing = sound.join(today, on=["cutoff", "membership"], how="semi", nulls_equal=True).select("cutoff").collect()
+    expected = _one_each(cutoffs)
     return Demand(expected, lambda: expected.filter(~pl.col("first").is_in(standing["cutoff"].implode())))
 
 
@@ -224,7 +223,7 @@ def _booked(work: Workspace, names: Sequence[str], days: pl.DataFrame, accounts:
     """
     starts = _first_scored(work, names)
     own = starts.filter(pl.col("account").is_in([account for account, *_ in accounts])).select("key", "start")
-    expected = coverage.cells_since(own, days)
+    expected = coverage.cells_within(own.with_columns(end=pl.lit(None, dtype=pl.Date)), days)
 
     def holes() -> pl.DataFrame:
         kept = pl.DataFrame(accounts, schema=["account", "strategy", "rule"], orient="row").join(starts, on="account")
@@ -248,6 +247,7 @@ def _lines(work: Workspace, kept: pl.DataFrame, days: pl.DataFrame) -> pl.DataFr
     kept : account, strategy, rule, key, start of each account that must be there.
     """
     seen = days.join(score_versions(work), left_on=pl.col("session").dt.truncate("1q"), right_on="session", how="left")
+    seen = with_rule_suffix(seen, work)
     owner = ["account", "strategy", "key"]
     lines = (
         work.lake.scan("equity", window=work.out_of_sample)
@@ -257,9 +257,10 @@ def _lines(work: Workspace, kept: pl.DataFrame, days: pl.DataFrame) -> pl.DataFr
         .join(kept.select("key", "start").unique().lazy(), on="key")
     )
     # a rule names its strategy, so that the text alone tells whether it is today's
-    stands = (
-        pl.col("rule").is_in(kept["rule"].unique().implode()) & (pl.col("on") == pl.col("scores")) & (pl.col("session") >= pl.col("start"))
+    named = pl.col("rule").str.ends_with(pl.col("suffix")) & pl.col("rule").str.strip_suffix(pl.col("suffix")).is_in(
+        kept["rule"].unique().implode()
     )
+    stands = named & (pl.col("on") == pl.col("scores")) & (pl.col("session") >= pl.col("start"))
     counts = lines.group_by(*owner, "window").agg(lines=stands.sum(), total=pl.col("exits").max()).sort(*owner, "window").collect()
     exits = pl.col("total").diff().over(owner).fill_null(pl.col("total"))
     return counts.select(*owner, "window", "lines", exits=exits)

@@ -104,7 +104,8 @@ class Vendor(Section):
     """How to reach one vendor; `base_url` is asked instead of the vendor's own server (and gets its key).
 
     contact : e-mail address that goes with every request (the SEC demands one). series : what else to fetch of a vendor of series (FRED).
-    folder : where the files of a vendor of files lie (Kaggle); `native` in the data folder when None.
+    folder : where the files of a vendor lie who is read and not asked, relative to the home unless absolute; LEAN's are read only where it
+        is set, Kaggle's from `native` in the data folder when None.
     """
 
     base_url: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
@@ -120,6 +121,7 @@ class Settings(BaseSettings):
 
     profile: Profile = "offline"
     universe: Path | None = None
+    membership: Path | None = None
     warehouse: bool = True
     paths: Paths = Paths()
     signal: Signal = Signal()
@@ -197,6 +199,10 @@ class Settings(BaseSettings):
     def universe_file(self) -> Path:
         packaged = Path(__file__).parent / "universes" / f"{self.profile}.csv"
         return self.path(self.universe) if self.universe else packaged
+
+    @property
+    def membership_file(self) -> Path | None:
+        return self.path(self.membership) if self.membership else None
 
 
 def find_home() -> Path:

@@ -1,4 +1,7 @@
-"""The universe file: which tickers exist, who delivers them and since when. One line a ticker; the ticker grid is made of it."""
+"""The universe file: which tickers exist, who delivers them, since when and until when. One line a ticker; the ticker grid is made of it.
+
+Which of them may be decided on at a session is `membership.py`'s business.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,20 @@ from pathlib import Path
 
 import polars as pl
 
+from quant_assets.calendars import day_window, sessions
 from quant_assets.errors import BadArgument
 
 COLUMNS = ("ticker", "source", "listed")
+DELISTED = "delisted"
+"""The column that a universe with dead names has too."""
 # A ticker is a partition key and part of messages: no blanks, nothing that "|", "," or "..." already mean in a selection.
 TICKER = re.compile(r"[A-Z0-9^](?:[A-Z0-9=-]|\.(?!\.))*")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One name: `listed` is the first session its source has, so history before it is not a hole.
+    """One name: `listed` is the first session its source has, so history before it is not a hole; `delisted` the last one it traded, None
+    while it does: after it there is no bar and no decision.
 
     `source` may name several, joined by +, in the order in which they are preferred (`sources/splice.py`).
     """
@@ -29,6 +36,7 @@ class Listing:
     ticker: str
     source: str
     listed: dt.date
+    delisted: dt.date | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -53,12 +61,16 @@ class Universe:
             ) from None
         except pl.exceptions.PolarsError:
             frame = pl.DataFrame()
-        if set(frame.columns) != set(COLUMNS):
+        if set(frame.columns) - {DELISTED} != set(COLUMNS):
             raise BadArgument(
                 f"universe file {file} is not a CSV with the columns {','.join(COLUMNS)}", remedy="write lines like AAPL,bokeh,2000-03-01"
             )
-        rows = frame.select(COLUMNS).sort("ticker").iter_rows()
-        universe = cls(tuple(Listing(ticker, source, _date(listed, ticker, file)) for ticker, source, listed in rows), file)
+        gone = DELISTED if DELISTED in frame.columns else pl.lit(None, dtype=pl.String).alias(DELISTED)
+        listings = [
+            Listing(ticker, source, _date(listed, ticker, file), _date(delisted, ticker, file, which="last") if delisted else None)
+            for ticker, source, listed, delisted in frame.select(*COLUMNS, gone).sort("ticker").iter_rows()
+        ]
+        universe = cls(tuple(listings), file)
         universe.validate()
         return universe
 
@@ -79,6 +91,8 @@ class Universe:
             if not all(known.sources) or len(set(known.sources)) < len(known.sources):
                 rule = "join the names of different sources by +, as in yahoo+massive"
                 raise BadArgument(f"{where}: bad source {known.source!r} of {known.ticker}", remedy=rule)
+            if known.delisted:
+                _refuse_impossible_end(known.listed, known.delisted, f"{where}: {known.ticker}")
             seen.add(known.ticker)
 
     @property
@@ -122,7 +136,10 @@ class Universe:
 
     def _saved(self) -> Universe:
         self.validate()
-        frame = pl.DataFrame([(known.ticker, known.source, known.listed) for known in self.listings], schema=COLUMNS, orient="row")
+        rows = [(known.ticker, known.source, known.listed, known.delisted) for known in self.listings]
+        frame = pl.DataFrame(rows, schema=[*COLUMNS, DELISTED], orient="row")
+        if frame[DELISTED].is_null().all():
+            frame = frame.drop(DELISTED)
         beside = self.file.with_name(f".{self.file.name}.{os.getpid()}.new")
         try:
             beside.write_text(frame.write_csv())
@@ -135,10 +152,17 @@ class Universe:
         return self
 
 
-def _date(text: str | None, ticker: str, file: Path) -> dt.date:
+def _refuse_impossible_end(listed: dt.date, delisted: dt.date, who: str) -> None:
+    if delisted < listed:
+        raise BadArgument(f"{who} was delisted on {delisted}, before its first session {listed}", remedy="correct its line")
+    if not sessions(day_window(delisted)):
+        raise BadArgument(f"{who} was delisted on {delisted}, which is no session", remedy="write the last session it traded")
+
+
+def _date(text: str | None, ticker: str, file: Path, *, which: str = "first") -> dt.date:
     try:
         return dt.date.fromisoformat(text or "")
     except ValueError:
         raise BadArgument(
-            f"universe file {file}: first session {text or ''!r} of {ticker} is not a date", remedy="write it as YYYY-MM-DD"
+            f"universe file {file}: {which} session {text or ''!r} of {ticker} is not a date", remedy="write it as YYYY-MM-DD"
         ) from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import polars as pl
 
 from quant_assets.calendars import (
     Window,
@@ -16,7 +18,8 @@ from quant_assets.calendars import (
     year_window,
 )
 from quant_assets.errors import BadArgument
-from quant_assets.lake import Lake
+from quant_assets.lake import Lake, coverage
+from quant_assets.membership import Membership, within_span
 from quant_assets.settings import Settings
 from quant_assets.sources import sources
 from quant_assets.universe import Universe
@@ -38,6 +41,7 @@ class Workspace:
     lake: Lake
     as_of: dt.date
     clock: Callable[[], dt.datetime] = field(default=utc_now, compare=False)
+    membership: Membership | None = None
 
     @classmethod
     def open(cls, settings: Settings, *, as_of: dt.date | None = None, clock: Callable[[], dt.datetime] = utc_now) -> Workspace:
@@ -46,7 +50,7 @@ class Workspace:
         Raises
         ------
         BadArgument : the profile's packages are not installed, or it lacks the source of a name; `as_of` is no session, or lies outside
-            the decision grid or the data; the universe file is malformed.
+            the decision grid or the data; the universe or the membership file is malformed.
         """
         known = [source.name for source in sources(settings, "prices")]
         last = last_known_session(settings, clock())
@@ -64,7 +68,8 @@ class Workspace:
                     f"universe file {universe.file}: {name.ticker} has the unknown source {unknown!r}",
                     remedy=f"profile {settings.profile!r} has {', '.join(known)}",
                 )
-        return cls(settings, universe, Lake(settings.lake_root), as_of, clock)
+        file = settings.membership_file
+        return cls(settings, universe, Lake(settings.lake_root), as_of, clock, Membership.read(file, universe) if file else None)
 
     @property
     def history(self) -> Window:
@@ -88,6 +93,17 @@ class Workspace:
     def known(self, window: Window) -> Window:
         """The part of a window that may be known at `as_of`."""
         return window.clipped(self.after_as_of)
+
+    def eligible(self, tickers: Sequence[str] | None = None) -> pl.DataFrame:
+        """key, start, end (null: none in sight) of the days on which each name may be decided on: listed, and a member if there are any."""
+        lives = coverage.listings(self.universe, tickers)
+        return self.membership.within(lives) if self.membership else lives
+
+    def decidable(self, tickers: Sequence[str]) -> list[str]:
+        """Those of the names that may be decided on at the close of `as_of`."""
+        tonight = pl.lit(self.as_of).alias("session")
+        names = set(self.eligible(tickers).with_columns(tonight).filter(within_span())["key"])
+        return [ticker for ticker in tickers if ticker in names]
 
     def year_windows(self) -> dict[str, Window]:
         """Date keys of the history grid up to `as_of`."""

@@ -57,7 +57,7 @@ def test_an_argument_wins_over_both(home: Path, monkeypatch: pytest.MonkeyPatch)
     [
         ('profil = "live"', "unknown setting 'profil'; did you mean 'profile'?"),
         ("[signal]\nscore_treshold = 0.6", "unknown setting 'signal.score_treshold'; did you mean 'score_threshold'?"),
-        ("zzz = 1", "unknown setting 'zzz'; known keys: profile, universe, warehouse, paths, signal, grids, alerts, sources."),
+        ("zzz = 1", "unknown setting 'zzz'; known keys: profile, universe, membership, warehouse, paths, signal, grids, alerts, sources."),
         ("[paths]\nzzz = 1", "unknown setting 'paths.zzz'; known keys: data, outputs, mlflow, logs."),
         ('[sources.fred]\nbase_ur = "http://127.0.0.1:8000"', "unknown setting 'sources.fred.base_ur'; did you mean 'base_url'?"),
         ('[sources.fred]\nbase_url = "127.0.0.1:8000"', "setting sources.fred.base_url = '127.0.0.1:8000': String should match"),

@@ -61,6 +61,10 @@ def test_names_of_real_vendors_are_kept_as_text(tmp_path: Path, ticker: str):
         (f"{HEAD}A,,2000-01-03\n", "A has no source"),
         (f"{HEAD}A,x+,2000-01-03\n", "bad source 'x+' of A; join the names of different sources by +, as in yahoo+massive"),
         (f"{HEAD}A,x+y+x,2000-01-03\n", "bad source 'x+y+x' of A"),
+        ("ticker,source,listed,delisted\nA,x,2000-01-03,soon\n", "last session 'soon' of A is not a date"),
+        ("ticker,source,listed,delisted\nA,x,2000-01-03,1999-12-31\n", "A was delisted on 1999-12-31, before its first session 2000-01-03"),
+        ("ticker,source,listed,delisted\nA,x,2000-01-03,2001-09-12\n", "A was delisted on 2001-09-12, which is no session"),
+        ("ticker,source,listed,died\nA,x,2000-01-03,\n", "is not a CSV with the columns ticker,source,listed"),
         (f"{HEAD}A,x,2000-13-03\n", "first session '2000-13-03' of A is not a date"),
         ("ticker,source\nA,x\n", "is not a CSV with the columns ticker,source,listed"),
         ("name,source,listed\nA,x,2000-01-03\n", "is not a CSV"),
@@ -87,6 +91,16 @@ def test_adding_and_removing_keep_the_file_sorted(tmp_path: Path):
     assert more.remove(" b ").tickers == ["A", "C"]
     assert universe.file.read_text() == before
     assert os.listdir(tmp_path) == ["universe.csv"]
+
+
+def test_the_last_session_of_a_dead_name_is_kept(tmp_path: Path):
+    text = "ticker,source,listed,delisted\nA,one,2000-01-03,2001-09-10\nB,one,2000-01-03,\n"
+    universe = read(tmp_path, text)
+    assert universe.listings == (Listing("A", "one", DAY, dt.date(2001, 9, 10)), Listing("B", "one", DAY))
+    universe.add(Listing("C", "two", DAY)).remove("C")
+    assert universe.file.read_text() == text
+    universe.remove("A")
+    assert universe.file.read_text() == f"{HEAD}B,one,2000-01-03\n"
 
 
 def test_what_is_refused_leaves_the_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

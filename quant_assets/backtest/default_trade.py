@@ -8,7 +8,8 @@ Within a session, in this order
    open precedes that bar's stop;
 3. entries at the open, by descending score, then by ticker;
 4. stops within the bar, entry bar included: low <= stop sells at the stop ("stop");
-5. the account is valued at the close.
+5. the account is valued at the close;
+6. delisting: on a name's last session its position is sold at that close, or the last one before it ("delisted"), with the usual costs.
 
 Choices made here
 - t+1 and t+4 are exchange sessions. No complete bar at t+1: the order is dropped. None at t+4: the next complete bar's open.
@@ -24,6 +25,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -34,6 +36,7 @@ from quant_assets.calendars import Window, sessions
 from quant_assets.schemas import TABLES
 
 STARTING_CASH = 10_000.0
+NEVER: Mapping[str, dt.date] = MappingProxyType({})
 TRADES = {name: dtype for name, dtype in TABLES["trades"].schema.items() if name not in ("strategy", "account")}
 EQUITY = {name: dtype for name, dtype in TABLES["equity"].schema.items() if name not in ("strategy", "account", "ticker", "rule", "scores")}
 
@@ -78,6 +81,7 @@ def simulate(
     as_of: dt.date,
     costs: Costs = DEFAULT_COSTS,
     cash: float = STARTING_CASH,
+    delisted: Mapping[str, dt.date] = NEVER,
 ) -> Simulation:
     """One account over the sessions from `start` to `as_of`, both included.
 
@@ -87,14 +91,21 @@ def simulate(
     decisions : as `rules.py` makes them; the account spends on each, commission included, at most equity / n_tradable, equity being that
         of the close before the fill, and never more than its cash.
     start : a session not after the first decision.
+    delisted : the last session of each name that has one.
     """
     days = sessions(Window(start, as_of + dt.timedelta(days=1)))
     bars, decided = _bars(prices), _orders(decisions)
+    leaving: dict[dt.date, list[str]] = {}
+    for ticker, last in delisted.items():
+        leaving.setdefault(last, []).append(ticker)
     account = Account(cash, costs)
     waiting: list[Order] = []
     rows: list[tuple[Any, ...]] = []
     for day, session in enumerate(days):
         waiting = step(account, waiting, bars.get(session, {}), day=day, session=session, terms=terms)
+        if gone := leaving.get(session):
+            _sell_delisted(account, gone, session=session)
+            waiting = [order for order in waiting if order.ticker not in gone]
         rows.append(
             (session, account.equity, account.cash, account.position_value, account.entries, len(account.closed), account.costs_paid)
         )
@@ -131,6 +142,12 @@ def _exit_at_open(account: Account, bars: Mapping[str, Bar], *, day: int, sessio
             account.sell(held, bar.open, session=session, reason="time")
         elif held.stop is not None and bar.open <= held.stop:
             account.sell(held, bar.open, session=session, reason="gap")
+
+
+def _sell_delisted(account: Account, tickers: Sequence[str], *, session: dt.date) -> None:
+    for ticker in sorted(set(tickers) & set(account.positions)):
+        held = account.positions[ticker]
+        account.sell(held, held.last_close, session=session, reason="delisted")
 
 
 def _stop_within_bar(account: Account, bars: Mapping[str, Bar], *, session: dt.date) -> None:

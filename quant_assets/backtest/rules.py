@@ -6,12 +6,14 @@ session alone: no rule sees a later one.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Collection
 
 import polars as pl
 
 from quant_assets.backtest.default_trade import complete_bars
+from quant_assets.membership import inside
 
 LISTED_NAMES = 8
 STRATEGIES = ("threshold", "top_fifth", "buy_and_hold")
@@ -21,17 +23,19 @@ RANKED = ("top_fifth",)
 """Strategies that choose among all names of a session."""
 
 
-def candidates(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame) -> pl.DataFrame:
+def candidates(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame, *, eligible: pl.DataFrame | None = None) -> pl.DataFrame:
     """Names that can be decided on at each close: a complete bar as traded, a score, and an ATR to put a stop with.
 
     Parameters
     ----------
     prices : table `prices`. scores : ticker, session, score. atr : ticker, session, atr_14 (raw USD). One row a name and session each.
+    eligible : key, start, end (null: none) of the days on which a name may be decided on; None: always.
 
     Returns
     -------
-    session, ticker, score, atr_14, n_tradable, sorted by (session, ticker). `n_tradable` counts the names that were a candidate at this
-    close or before: a name that misses a day keeps its share of the portfolio free, so positions are never larger than they should be.
+    session, ticker, score, atr_14, n_tradable, sorted by (session, ticker). `n_tradable` counts the names that are eligible at this close
+    and were a candidate then or before: a name that misses a day keeps its share of the portfolio free, so positions are never larger
+    than they should be, and one that left or was delisted does not.
     """
     rows = (
         prices.filter(complete_bars())
@@ -40,8 +44,22 @@ def candidates(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame) ->
         .join(atr.select("session", "ticker", pl.col("atr_14").fill_nan(None)).drop_nulls(), on=["session", "ticker"])
         .sort("session", "ticker")
     )
-    seen = rows.select("session", pl.col("ticker").is_first_distinct().cum_sum().cast(pl.Int64).alias("n_tradable"))
-    return rows.join(seen.group_by("session").max(), on="session", maintain_order="left")
+    if eligible is None:
+        ever = {"start": pl.lit(dt.date.min), "end": pl.lit(None, dtype=pl.Date)}
+        eligible = rows.select(pl.col("ticker").unique().alias("key")).with_columns(**ever)
+    rows = inside(rows, eligible)
+    return rows.join_asof(_tradable(rows, eligible), on="session", check_sortedness=False)
+
+
+def _tradable(rows: pl.DataFrame, eligible: pl.DataFrame) -> pl.DataFrame:
+    """session (on which it changes), n_tradable."""
+    seen = rows.group_by(key="ticker").agg(first=pl.col("session").min())
+    spans = eligible.join(seen, on="key").with_columns(start=pl.max_horizontal("start", "first"))
+    spans = spans.filter(pl.col("end").is_null() | (pl.col("end") >= pl.col("start")))
+    entered = spans.select(session="start", change=pl.lit(1, dtype=pl.Int64))
+    left = spans.drop_nulls("end").select(session=pl.col("end") + pl.duration(days=1), change=pl.lit(-1, dtype=pl.Int64))
+    changes = pl.concat([entered, left]).group_by("session").sum().sort("session")
+    return changes.select("session", n_tradable=pl.col("change").cum_sum())
 
 
 def threshold_rule(among: pl.DataFrame, threshold: float) -> pl.DataFrame:

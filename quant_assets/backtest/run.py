@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from quant_assets.backtest.costs import DEFAULT_COSTS, Costs
-from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, Simulation, simulate
+from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, NEVER, Simulation, simulate
 from quant_assets.backtest.rules import RANKED, STRATEGIES, buy_and_hold_rule, candidates, rule_of, threshold_rule, top_fifth_rule
 from quant_assets.errors import SchemaMismatch
 from quant_assets.schemas import TABLES
@@ -62,6 +62,8 @@ def backtest_tickers(
     threshold: float = 0.65,
     costs: Costs = DEFAULT_COSTS,
     among: Sequence[str] = (),
+    eligible: pl.DataFrame | None = None,
+    delisted: Mapping[str, dt.date] = NEVER,
 ) -> BacktestTables:
     """$10,000 for each of `tickers` and each of `strategies`.
 
@@ -74,6 +76,9 @@ def backtest_tickers(
     as_of : the last session; nothing after it is read, and the rows up to a session do not depend on what follows it.
     threshold : the user's rule enters above this score.
     among : the names the rules may choose among, as the rows say it; those with prices when empty.
+    eligible : key, start, end (null: none) of the days on which a name may be decided on; None: always. It says who is *entered*: what is
+        held is kept by its own terms, so that buy-and-hold keeps a name that leaves an index.
+    delisted : the last session of each name that has one, at whose close its position is sold.
 
     Returns
     -------
@@ -83,7 +88,7 @@ def backtest_tickers(
     ------
     SchemaMismatch : two scores, bars or ATRs of one name in one session.
     """
-    past = _past(prices, scores, atr, as_of)
+    past = _past(prices, scores, atr, as_of, eligible)
     names = among or prices["ticker"].unique().to_list()
     chosen = _decisions(past.candidates, threshold)
     booked = []
@@ -94,7 +99,7 @@ def backtest_tickers(
         for strategy in strategies:
             rule = rule_of(strategy, threshold=threshold, among=names if strategy in RANKED else ())
             alone = rules[strategy].filter(own).with_columns(n_tradable=pl.lit(1, dtype=pl.Int64))
-            result = _run(bars, alone, strategy, start=past.starts[ticker], as_of=as_of, costs=costs)
+            result = _run(bars, alone, strategy, start=past.starts[ticker], as_of=as_of, costs=costs, delisted=delisted)
             booked.append(_named(result, strategy, "ticker", ticker, rule))
     return _tables(booked)
 
@@ -108,13 +113,15 @@ def backtest_portfolio(
     threshold: float = 0.65,
     costs: Costs = DEFAULT_COSTS,
     among: Sequence[str] = (),
+    eligible: pl.DataFrame | None = None,
+    delisted: Mapping[str, dt.date] = NEVER,
 ) -> BacktestTables:
     """One $10,000 for each strategy over all names with bars as traded; parameters and errors as `backtest_tickers`.
 
     An entry gets the equity of the previous close / the names tradable so far, at most the cash left. Equity runs from the first session
     that carries a score of any of them.
     """
-    past = _past(prices, scores, atr, as_of)
+    past = _past(prices, scores, atr, as_of, eligible)
     if not past.starts:
         return _tables([])
     chosen = {**_decisions(past.candidates, threshold), "buy_and_hold": buy_and_hold_rule(past.candidates)}
@@ -123,7 +130,7 @@ def backtest_portfolio(
     return _tables(
         [
             _named(
-                _run(past.prices, decisions, strategy, start=start, as_of=as_of, costs=costs),
+                _run(past.prices, decisions, strategy, start=start, as_of=as_of, costs=costs, delisted=delisted),
                 strategy,
                 "portfolio",
                 PORTFOLIO,
@@ -138,12 +145,21 @@ def _decisions(among: pl.DataFrame, threshold: float) -> dict[str, pl.DataFrame]
     return {"threshold": threshold_rule(among, threshold), "top_fifth": top_fifth_rule(among)}
 
 
-def _run(prices: pl.DataFrame, decisions: pl.DataFrame, strategy: str, *, start: dt.date, as_of: dt.date, costs: Costs) -> Simulation:
+def _run(
+    prices: pl.DataFrame,
+    decisions: pl.DataFrame,
+    strategy: str,
+    *,
+    start: dt.date,
+    as_of: dt.date,
+    costs: Costs,
+    delisted: Mapping[str, dt.date],
+) -> Simulation:
     terms = HELD_FOR_EVER if strategy == "buy_and_hold" else DEFAULT_TRADE
-    return simulate(prices, decisions, terms=terms, start=start, as_of=as_of, costs=costs)
+    return simulate(prices, decisions, terms=terms, start=start, as_of=as_of, costs=costs, delisted=delisted)
 
 
-def _past(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame, as_of: dt.date) -> _Past:
+def _past(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame, as_of: dt.date, eligible: pl.DataFrame | None) -> _Past:
     frames = {"prices": prices, "scores": scores, "atr": atr}
     bars, scored, ranges = (_until(as_of, frame, name) for name, frame in frames.items())
     as_traded = bars.filter(pl.col("price_basis") == "raw").group_by("ticker").agg(first_bar=pl.col("session").min())
@@ -154,7 +170,7 @@ def _past(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame, as_of: 
         .group_by("ticker")
         .agg(pl.col("session").min())
     )
-    return _Past(bars, candidates(bars, scored, ranges), dict(starts.iter_rows()))
+    return _Past(bars, candidates(bars, scored, ranges, eligible=eligible), dict(starts.iter_rows()))
 
 
 def _until(as_of: dt.date, frame: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -20,7 +20,8 @@ SQLITE_MAGIC = b"SQLite format 3\0"
 SETTINGS = f"settings/{FILE_NAME}"
 DAGSTER = "settings/dagster.yaml"
 UNIVERSE = "settings/universe.csv"
-CONFIGURATION = (SETTINGS, DAGSTER, UNIVERSE)
+MEMBERSHIP = "settings/membership.csv"
+CONFIGURATION = (SETTINGS, DAGSTER, UNIVERSE, MEMBERSHIP)
 MLFLOW_DATABASE = "mlflow/mlflow.db"
 MLFLOW_ARTIFACTS = "mlflow/artifacts"
 RESTORING = "restoring"
@@ -125,5 +126,5 @@ def stores(settings: Settings) -> tuple[Store, ...]:
 
 def configuration(settings: Settings) -> dict[str, Path]:
     """Member name to path of the files that say how the stores are read; they need not exist."""
-    places = (settings.home / FILE_NAME, settings.home / "dagster.yaml", settings.universe_file)
-    return dict(zip(CONFIGURATION, places, strict=True))
+    places = (settings.home / FILE_NAME, settings.home / "dagster.yaml", settings.universe_file, settings.membership_file)
+    return {member: place for member, place in zip(CONFIGURATION, places, strict=True) if place}

@@ -13,7 +13,7 @@ from quant_assets.backtest.metrics import Performance
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import End, Json, ProfileName, Start, Tickers, chosen, sessions_between, settings_for
-from quant_assets.demand import tradable_tickers
+from quant_assets.eligibility import tradable_tickers
 from quant_assets.errors import LakeError
 from quant_assets.reporting import wording
 from quant_assets.reporting.inputs import PerformanceRow

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
@@ -12,6 +13,7 @@ from quant_assets.calendars import Window, session_on_or_after
 from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.options import Json, ProfileName, settings_for
 from quant_assets.errors import BadArgument, NoData
+from quant_assets.membership import Membership
 from quant_assets.reporting import wording
 from quant_assets.settings import Settings
 from quant_assets.universe import Listing, Universe
@@ -20,40 +22,82 @@ from quant_assets.workspace import utc_now
 if TYPE_CHECKING:
     from quant_assets.sources.base import Source
 
+COLUMNS = (
+    ("ticker", "Ticker"),
+    ("source", "Source"),
+    ("listed", "First session"),
+    ("delisted", "Last session"),
+    ("membership", "Member"),
+)
+Stays = dict[str, list[dict[str, dt.date | None]]]
+
 group = typer.Typer(help="List, add and remove the names of the pipeline.", no_args_is_help=True)
 app.add_typer(group, name="universe")
 
 
 @group.command("list")
 def list_names(profile: ProfileName = None, as_json: Json = False) -> None:
-    """List the names, who delivers them and since when."""
-    universe = Universe.read(settings_for(profile).universe_file)
+    """List the names, who delivers them, since and until when, and when they were members, as far as the settings say so."""
+    settings = settings_for(profile)
+    universe = Universe.read(settings.universe_file)
+    stays = _stays(settings, universe)
+    shown = dict(COLUMNS[:3])
+    if any(known.delisted for known in universe.listings):
+        shown |= dict(COLUMNS[3:4])
+    if stays is not None:
+        shown |= dict(COLUMNS[4:])
+    items = [_item(known, stays or {}, shown) for known in universe.listings]
     if as_json:
-        items = [{"ticker": known.ticker, "source": known.source, "listed": known.listed} for known in universe.listings]
         print_json({"items": items})
         return
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in ("Ticker", "Source", "First session"):
+    for title in shown.values():
         table.add_column(title)
-    for known in universe.listings:
-        table.add_row(known.ticker, known.source, str(known.listed))
+    for item in items:
+        table.add_row(*(_cell(value) for value in item.values()))
     screen.print(table)
     screen.print(f"{wording.count(len(universe.listings), 'name')} in {universe.file}", soft_wrap=True)
 
 
 @group.command()
-def add(ticker: str, profile: ProfileName = None) -> None:
+def add(ticker: str, profile: ProfileName = None, as_json: Json = False) -> None:
     """Add a name that a source of the profile offers; the next run fills its history."""
     settings = settings_for(profile)
     universe = Universe.read(settings.universe_file).add(_offered(settings, ticker.upper()))
+    if as_json:
+        print_json({"added": ticker.upper(), "universe": universe.file})
+        return
     screen.print(f"added {ticker.upper()} to {universe.file}; `quant-assets run` fills its history", soft_wrap=True)
 
 
 @group.command()
-def remove(ticker: str, profile: ProfileName = None) -> None:
+def remove(ticker: str, profile: ProfileName = None, as_json: Json = False) -> None:
     """Remove a name; what is stored of it stays."""
     universe = Universe.read(settings_for(profile).universe_file).remove(ticker)
+    if as_json:
+        print_json({"removed": ticker.strip().upper(), "universe": universe.file})
+        return
     screen.print(f"removed {ticker.upper()} from {universe.file}; its stored rows stay", soft_wrap=True)
+
+
+def _stays(settings: Settings, universe: Universe) -> Stays | None:
+    """(first, last day) of each name's stays; None without a membership."""
+    if settings.membership_file is None:
+        return None
+    found: Stays = {}
+    for key, start, end in Membership.read(settings.membership_file, universe).spans.iter_rows():
+        found.setdefault(key, []).append({"start": start, "end": end})
+    return found
+
+
+def _item(known: Listing, stays: Stays, shown: Mapping[str, str]) -> dict[str, Any]:
+    return {name: stays.get(known.ticker, []) if name == "membership" else getattr(known, name) for name in shown}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"{stay['start']}..{stay['end'] or ''}" for stay in value) or "never"
+    return "" if value is None else str(value)
 
 
 def _offered(settings: Settings, ticker: str) -> Listing:

@@ -64,9 +64,21 @@ NativeFilesFrame = create_dagster_pandas_dataframe_type(
         *(PandasColumn.float_column(name, ignore_missing_vals=True) for name in ("Open", "High", "Low", "Close", "Volume", "OpenInt")),
     ],
 )
+LeanPricesFrame = create_dagster_pandas_dataframe_type(
+    name="LeanPricesFrame",
+    description="Daily bars of LEAN's files in units of USD / 10,000, with the factors of their day.",
+    columns=[
+        PandasColumn.string_column("ticker", non_nullable=True),
+        PandasColumn.string_column("security_id", non_nullable=True),
+        PandasColumn.datetime_column("date", non_nullable=True),
+        *(PandasColumn.float_column(name, ignore_missing_vals=True) for name in ("open", "high", "low", "close", "volume")),
+        *(PandasColumn.float_column(name, ignore_missing_vals=True) for name in ("price_factor", "split_factor", "reference")),
+    ],
+)
 VENDOR_TYPES = {
     "bokeh": BokehStocksFrame,
     "kaggle": NativeFilesFrame,
+    "lean": LeanPricesFrame,
     "massive": MassivePricesFrame,
     "skfolio": SkfolioPricesFrame,
     "yahoo": YahooPricesFrame,

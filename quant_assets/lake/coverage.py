@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from quant_assets.calendars import Window, session_table
+from quant_assets.calendars import Window, session_offset, session_table
 from quant_assets.errors import LookbackIncomplete
 from quant_assets.lake.store import Lake
+from quant_assets.membership import within_span
+from quant_assets.models.terms import HORIZON_SESSIONS
 from quant_assets.schemas import TABLES, UTC
 from quant_assets.universe import Universe
 
@@ -21,10 +23,14 @@ ALL = "ALL"
 SESSION_SCHEMA = {"key": pl.String, "session": pl.Date}
 
 
-def listed_sessions(universe: Universe, window: Window, *, tickers: Sequence[str] | None = None) -> pl.DataFrame:
-    """key, session: every session of the window on which a name of the universe must have a row."""
-    days = session_table(window).select("session")
-    return listings(universe, tickers).join(days, how="cross").filter(pl.col("session") >= pl.col("start")).select("key", "session")
+def listed_sessions(universe: Universe, window: Window, *, tickers: Sequence[str] | None = None, table: str = "prices") -> pl.DataFrame:
+    """key, session: every session of the window on which a name of the universe must have a row of the table."""
+    return sessions_within(listings(universe, tickers, table=table), window)
+
+
+def sessions_within(spans: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """key, session: every session of the window that lies in a span (key, start, end) of its key."""
+    return spans.join(session_table(window).select("session"), how="cross").filter(within_span()).select("key", "session")
 
 
 def placed_sessions(window: Window, windows: Mapping[str, Window]) -> pl.DataFrame:
@@ -37,37 +43,48 @@ def placed_sessions(window: Window, windows: Mapping[str, Window]) -> pl.DataFra
     return placed.filter(pl.col("session") < pl.col("end")).select("session", "window")
 
 
-def cells_since(starts: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+def cells_within(spans: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     """key, window, n (sessions), first of each cell that holds a session, without spelling out each key's sessions.
 
     Parameters
     ----------
-    starts : key, start: the first session each key must have.
+    spans : key, start, end (null: none): the first and last session each key must have; those of one key do not overlap.
     days : session, window.
     """
-    by_start = starts.select("start").unique().join(days, how="cross").filter(pl.col("session") >= pl.col("start"))
-    counts = by_start.group_by("start", "window").agg(n=pl.len(), first=pl.col("session").min())
-    return starts.join(counts, on="start").select("key", "window", "n", "first").sort("key", "window")
+    by_span = spans.select("start", "end").unique().join(days, how="cross").filter(within_span())
+    counts = by_span.group_by("start", "end", "window").agg(n=pl.len(), first=pl.col("session").min())
+    placed = spans.join(counts, on=["start", "end"], nulls_equal=True)
+    return placed.group_by("key", "window").agg(pl.col("n").sum(), pl.col("first").min()).sort("key", "window")
 
 
-def short_cells(expected: pl.DataFrame, starts: pl.DataFrame, days: pl.DataFrame, stored: pl.LazyFrame) -> pl.DataFrame:
+def short_cells(expected: pl.DataFrame, spans: pl.DataFrame, days: pl.DataFrame, stored: pl.LazyFrame) -> pl.DataFrame:
     """The expected cells of which sessions are missing; n: how many.
 
     Parameters
     ----------
-    expected, starts, days : as of `cells_since`.
+    expected, spans, days : as of `cells_within`.
     stored : key, session, each pair once; what is not expected does not count.
     """
-    there = stored.join(days.lazy(), on="session").join(starts.lazy(), on="key").filter(pl.col("session") >= pl.col("start"))
+    there = stored.join(days.lazy(), on="session").join(spans.lazy(), on="key").filter(within_span())
     counts = there.group_by("key", "window").agg(there=pl.len()).collect()
     found = expected.join(counts, on=["key", "window"], how="left", maintain_order="left")
     return found.with_columns(pl.col("n") - pl.col("there").fill_null(0)).filter(pl.col("n") > 0).drop("there")
 
 
-def listings(universe: Universe, tickers: Sequence[str] | None = None) -> pl.DataFrame:
-    """key, start: the first session of each name."""
-    rows = [(known.ticker, known.listed) for known in universe.listings if tickers is None or known.ticker in tickers]
-    return pl.DataFrame(rows, schema={"key": pl.String, "start": pl.Date}, orient="row")
+def listings(universe: Universe, tickers: Sequence[str] | None = None, *, table: str = "prices") -> pl.DataFrame:
+    """key, start, end (null: none in sight): the first and the last session that each name must have in the table.
+
+    A delisted name has no label that ends after its last session, and an account of its own goes on without it.
+    """
+    asked = [known for known in universe.listings if tickers is None or known.ticker in tickers]
+    rows = [(known.ticker, known.listed, _last(known.delisted, table)) for known in asked]
+    return pl.DataFrame(rows, schema={"key": pl.String, "start": pl.Date, "end": pl.Date}, orient="row")
+
+
+def _last(delisted: dt.date | None, table: str) -> dt.date | None:
+    if delisted is None or table == "equity":
+        return None
+    return session_offset(delisted, -HORIZON_SESSIONS) if table == "labels" else delisted
 
 
 def every_session(keys: Sequence[str], window: Window) -> pl.DataFrame:
@@ -152,7 +169,7 @@ def unrecorded(
 
 def missing_history(lake: Lake, table: str, universe: Universe, tickers: Sequence[str], window: Window) -> dict[str, str]:
     """For each ticker with a listed session of the window that is not stored: how many there are, the first and the last of them."""
-    missing = holes(listed_sessions(universe, window, tickers=tickers), stored_sessions(lake, table, window))
+    missing = holes(listed_sessions(universe, window, tickers=tickers, table=table), stored_sessions(lake, table, window))
     told = missing.group_by("key", maintain_order=True).agg(pl.len(), first=pl.col("session").min(), last=pl.col("session").max())
     return {ticker: f"{n} {'session' if n == 1 else 'sessions'} missing, {first}..{last}" for ticker, n, first, last in told.iter_rows()}
 
@@ -186,14 +203,15 @@ def record(
     written_at: dt.datetime,
     reasons: Mapping[tuple[str, str], str] | None = None,
     version: str | None = None,
+    spans: pl.DataFrame | None = None,
 ) -> None:
     """Writes the `coverage` rows of the cells a step has just dealt with.
 
     `until` is the first day that could not be known; `reasons` says for (ticker, window) why a cell was withheld; `version` is that of the
-    code, where it changes values.
+    code, where it changes values; `spans` (key, start, end) are the dates on which there must be rows, None: those of the listings.
     """
     span = Window(min(w.start for w in windows.values()), min(until, max(w.end for w in windows.values())))
-    expected = listed_sessions(universe, span, tickers=tickers)
+    expected = sessions_within(listings(universe, tickers, table=table) if spans is None else spans, span)
     missing = holes(expected, stored_sessions(lake, table, span))
     counts = by_cell(expected, windows).select("key", "window", expected="n")
     lacking = by_cell(missing, windows).select("key", "window", lacking="n")

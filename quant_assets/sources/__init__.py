@@ -11,6 +11,7 @@ from quant_assets.settings import Settings, Vendor
 from quant_assets.sources.arch_indices import ArchIndices
 from quant_assets.sources.base import Source
 from quant_assets.sources.bokeh_stocks import BokehStocks
+from quant_assets.sources.lean_files import LeanFiles
 from quant_assets.sources.native_files import NativeFiles, native_folder
 from quant_assets.sources.skfolio_prices import SkfolioPrices
 
@@ -19,16 +20,18 @@ LIVE_PACKAGES = ("curl_cffi", "finnhub", "fredapi", "httpx", "newsapi", "request
 
 
 def every_source(settings: Settings) -> tuple[Source, ...]:
-    """All sources of the profile, also those that lack a key; those of the network share the wire of the data folder.
+    """All sources of the profile, also those that lack a key; those of the network share the wire of the data folder. LEAN's files last,
+    in any profile, where their folder is set.
 
     Raises
     ------
-    BadArgument : what the profile needs is not installed.
+    BadArgument : what the profile needs is not installed; LEAN's folder is none.
     """
-    native = NativeFiles(native_folder(settings))
+    folder = settings.sources.get("lean", Vendor()).folder
+    files = (NativeFiles(native_folder(settings)), *((LeanFiles(settings.path(folder)),) if folder else ()))
     if settings.profile == "offline":
-        return (*OFFLINE, native)
-    return (*_live(settings.path(settings.paths.data), tuple(sorted(settings.sources.items()))), native)
+        return *OFFLINE, *files
+    return *_live(settings.path(settings.paths.data), tuple(sorted(settings.sources.items()))), *files
 
 
 def sources(settings: Settings, table: str) -> list[Source]:

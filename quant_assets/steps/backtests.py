@@ -10,7 +10,8 @@ import polars as pl
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES
 from quant_assets.backtest.run import BacktestTables, backtest_portfolio, backtest_tickers
 from quant_assets.calendars import Window
-from quant_assets.demand import competing_tickers, score_versions, tradable_tickers
+from quant_assets.demand import competing_tickers, score_versions
+from quant_assets.eligibility import tradable_tickers, with_rule_suffix
 from quant_assets.lake import coverage
 from quant_assets.models.terms import MODEL_NAME
 from quant_assets.schemas import TABLES
@@ -60,15 +61,28 @@ def _book(
     prices = work.lake.scan("prices", keys=names, window=since).collect()
     scores = work.lake.scan("oos_predictions", keys=names, window=since, scope={"model": MODEL_NAME}).collect()
     atr = work.lake.scan("features", keys=names, window=since, columns=["ticker", "session", "atr_14"]).collect()
-    threshold = work.settings.signal.score_threshold
+    threshold, eligible = work.settings.signal.score_threshold, work.eligible()
+    delisted = {known.ticker: known.delisted for known in work.universe.listings if known.delisted}
     if account == "ticker":
         tables = backtest_tickers(
-            prices, scores, atr, tickers=names, strategies=strategies, as_of=asked.last_day, threshold=threshold, among=among
+            prices,
+            scores,
+            atr,
+            tickers=names,
+            strategies=strategies,
+            as_of=asked.last_day,
+            threshold=threshold,
+            among=among,
+            eligible=eligible,
+            delisted=delisted,
         )
     else:
-        tables = backtest_portfolio(prices, scores, atr, as_of=asked.last_day, threshold=threshold, among=among)
+        tables = backtest_portfolio(
+            prices, scores, atr, as_of=asked.last_day, threshold=threshold, among=among, eligible=eligible, delisted=delisted
+        )
     inside = pl.col("session").is_between(asked.start, asked.end, closed="left")
     traded = tables.equity.drop("scores").join(score_versions(work), on=pl.col("session").dt.truncate("1q"), how="left")
+    traded = with_rule_suffix(traded, work).with_columns(rule=pl.concat_str("rule", "suffix"))
     equity = TABLES["equity"].conform(traded.select(list(TABLES["equity"].schema)))
     booked = BacktestTables(tables.trades.filter(inside), equity.filter(inside))
     for strategy in strategies:

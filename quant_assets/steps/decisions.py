@@ -21,6 +21,7 @@ from quant_assets.schemas import TABLES
 from quant_assets.steps.guard import note, ready
 from quant_assets.steps.models import record_of, registry, trained_at
 from quant_assets.steps.result import StepResult
+from quant_assets.universe import Listing
 from quant_assets.workspace import Workspace
 
 Windows = Mapping[str, Window]
@@ -34,13 +35,12 @@ def decide(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id:
     withheld: dict[tuple[str, str], str] = {}
     for night in nights(work, windows):
         session, day = night.as_of, day_window(night.as_of)
-        listed = [ticker for ticker in tickers if night.universe[ticker].listed <= session]
-        names = ready(work, listed, dict.fromkeys(("prices", "features", "oos_predictions"), day))
+        names = ready(work, night.decidable(tickers), dict.fromkeys(("prices", "features", "oos_predictions"), day))
         rows = _caveats(night, _signals(night, names.tickers, day))
         work.lake.replace("signal", rows, keys=names.tickers, window=day)
         withheld |= names.withheld([session.isoformat()])
         parts.append(rows)
-    note(work, "signal", tickers, windows, run_id=run_id, withheld=withheld)
+    note(work, "signal", tickers, windows, run_id=run_id, withheld=withheld, spans=work.eligible(tickers))
     decided = pl.concat(parts)
     bands = dict(decided.drop_nulls("signal").group_by("signal").len().sort("signal").iter_rows())
     return StepResult(decided, {"bands": bands}, withheld=withheld)
@@ -53,8 +53,7 @@ def synthesise(work: Workspace, tickers: Sequence[str], windows: Windows, *, run
     withheld: dict[tuple[str, str], str] = {}
     for night in nights(work, windows):
         session, day = night.as_of, day_window(night.as_of)
-        listed = [ticker for ticker in tickers if night.universe[ticker].listed <= session]
-        names = ready(work, listed, {"signal": day})
+        names = ready(work, night.decidable(tickers), {"signal": day})
         skill = record_of(night)
         signals = work.lake.scan("signal", keys=names.tickers, window=day).sort("ticker").collect()
         written = [write_by_rules(row, skill, threshold=work.settings.signal.score_threshold) for row in signals.iter_rows(named=True)]
@@ -62,24 +61,23 @@ def synthesise(work: Workspace, tickers: Sequence[str], windows: Windows, *, run
         work.lake.replace("trade_synthesis", rows, keys=names.tickers, window=day)
         withheld |= names.withheld([session.isoformat()])
         parts.append(rows)
-    note(work, "trade_synthesis", tickers, windows, run_id=run_id, withheld=withheld)
+    note(work, "trade_synthesis", tickers, windows, run_id=run_id, withheld=withheld, spans=work.eligible(tickers))
     return StepResult(pl.concat(parts), withheld=withheld)
 
 
 def rank_session(work: Workspace, windows: Windows) -> StepResult:
-    """All names of each session, ranked by score; a name without a decision is listed with the reason."""
+    """All names of each session, those that could be decided on ranked by score; a name without a decision is listed with the reason."""
     spec = TABLES["daily_report"]
     parts = []
     for night in nights(work, windows):
         session, day = night.as_of, day_window(night.as_of)
-        names = pl.DataFrame([(known.ticker, known.listed) for known in work.universe.listings], schema=["ticker", "listed"], orient="row")
-        signals = work.lake.scan("signal", window=day).drop("session").collect()
-        verdicts = work.lake.scan("trade_synthesis", window=day).select("ticker", "verdict", "confidence").collect()
+        names, decided = _absences(night), night.decidable(night.universe.tickers)
+        signals = work.lake.scan("signal", keys=decided, window=day).drop("session").collect()
+        verdicts = work.lake.scan("trade_synthesis", keys=decided, window=day).select("ticker", "verdict", "confidence").collect()
         joined = names
         for part in (signals, verdicts, _failures(night)):
             joined = joined.join(part, on="ticker", how="left")
-        unlisted = pl.col("listed") > session
-        status = pl.when(unlisted).then(pl.lit("not listed yet")).otherwise(pl.col("status").fill_null("failed"))
+        status = pl.coalesce("absent", "status", pl.lit("failed"))
         told = pl.coalesce("reason", "failure", pl.lit("no decision was made for this session; run again"))
         options = pl.lit(NO_OPTIONS.format(work.settings.profile))
         absent = pl.format("n/a ({})", status)
@@ -97,8 +95,8 @@ def rank_session(work: Workspace, windows: Windows) -> StepResult:
             pl.col("verdict").fill_null(absent),
             pl.col("confidence").fill_null(absent),
             status.alias("status"),
-            pl.when(unlisted)
-            .then(pl.format("first session {}", "listed"))
+            pl.when(pl.col("absent").is_not_null())
+            .then("why")
             .when(pl.col("status") == "ok")
             .then(pl.col("reason"))
             .otherwise(told)
@@ -124,6 +122,21 @@ def nights(work: Workspace, windows: Windows) -> list[Workspace]:
     if sessions[-1] > work.as_of:
         raise BadArgument(f"session {sessions[-1]} is after {work.as_of}, the last known one", remedy="ask for an earlier session")
     return [dataclasses.replace(work, as_of=session) for session in sessions]
+
+
+def _absences(night: Workspace) -> pl.DataFrame:
+    """ticker, absent, why: each name of the universe; null where it could be decided on."""
+    session, decided = night.as_of, set(night.decidable(night.universe.tickers))
+
+    def absence(known: Listing) -> tuple[str | None, str | None]:
+        if known.listed > session:
+            return "not listed yet", f"first session {known.listed}"
+        if known.delisted and known.delisted < session:
+            return "delisted", f"last session {known.delisted}"
+        return (None, None) if known.ticker in decided else ("not a member", "not a member on this session")
+
+    rows = [(known.ticker, *absence(known)) for known in night.universe.listings]
+    return pl.DataFrame(rows, schema={"ticker": pl.String, "absent": pl.String, "why": pl.String}, orient="row")
 
 
 def _signals(night: Workspace, tickers: Sequence[str], day: Window) -> pl.DataFrame:

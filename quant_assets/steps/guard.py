@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import polars as pl
+
 from quant_assets.calendars import Window
 from quant_assets.errors import LookbackIncomplete
 from quant_assets.lake import coverage
@@ -53,6 +55,7 @@ def note(
     run_id: str | None,
     withheld: Mapping[tuple[str, str], str],
     version: str | None = None,
+    spans: pl.DataFrame | None = None,
 ) -> None:
     """Writes down in `coverage` what a step has done with its cells; parameters as `coverage.record`."""
     coverage.record(
@@ -66,4 +69,5 @@ def note(
         written_at=work.clock(),
         reasons=withheld,
         version=version,
+        spans=spans,
     )

@@ -15,6 +15,7 @@ from quant_assets.features.catalog import ALL_FEATURES, CATALOG, MODEL_FEATURES,
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
+from quant_assets.membership import inside as within_lives
 from quant_assets.models.terms import HORIZON_SESSIONS
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
@@ -108,9 +109,9 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     fetched_at = work.clock()
     delivered = _delivered(raw.frames, settings=work.settings, fetched_at=fetched_at)
     listings = {ticker: work.universe[ticker] for ticker in tickers}
-    named = [(ticker, source, known.listed) for ticker, known in listings.items() for source in known.sources]
-    listed = pl.DataFrame(named, schema={"ticker": pl.String, "source": pl.String, "listed": pl.Date}, orient="row")
-    own = delivered.join(listed, on=["ticker", "source"]).filter(pl.col("session") >= pl.col("listed")).drop("listed")
+    named = [(ticker, source) for ticker, known in listings.items() for source in known.sources]
+    listed = pl.DataFrame(named, schema={"ticker": pl.String, "source": pl.String}, orient="row")
+    own = within_lives(delivered.join(listed, on=["ticker", "source"]), coverage.listings(work.universe, tickers))
     chosen = choose(
         own.filter(~pl.col("ticker").is_in(list(raw.failed))), {name: listings[name].sources for name in tickers if name not in raw.failed}
     )

@@ -13,6 +13,7 @@ from quant_assets.errors import LookbackIncomplete, ModelError, QuantAssetsError
 from quant_assets.features.catalog import MODEL_FEATURES, feature_set_hash
 from quant_assets.interrupts import held_back
 from quant_assets.lake import coverage
+from quant_assets.membership import inside
 from quant_assets.models.pooled import TrainedModel, importances, predict, train, training_rows, with_history
 from quant_assets.models.registry import ModelRegistry
 from quant_assets.models.terms import MODEL_NAME
@@ -30,8 +31,9 @@ def registry(work: Workspace) -> ModelRegistry:
 
 
 def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
-    """One model a cut-off on all names whose history before it is complete; the night's own cut-off gets bootstrap members and is
-    registered. The figures are those of the last one. A cut-off that cannot be trained is withheld and does not stop the others.
+    """One model a cut-off on all names whose history before it is complete, each on the days on which it was a member; the night's own
+    cut-off gets bootstrap members and is registered. The figures are those of the last one. A cut-off that cannot be trained is withheld
+    and does not stop the others.
 
     Raises
     ------
@@ -51,12 +53,14 @@ def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
             try:
                 pool = complete_names(work, Window(work.history.start, window.start))
                 pooled = features.filter(pl.col("ticker").is_in(pool))
-                model = train(training_rows(pooled, labels, window.start), window.start, with_members=current)
+                known = training_rows(pooled, labels, window.start)
+                learnt_from = inside(known, work.membership.spans) if work.membership else known
+                model = train(learnt_from, window.start, with_members=current)
             except (LookbackIncomplete, ModelError) as error:
                 refused[key] = error
                 continue
             run_id = models.log(model, partition=key)
-            rows.append(_as_row(model, run_id))
+            rows.append(_as_row(model, run_id, work.membership.version(window.start) if work.membership else None))
             work.lake.replace("model_runs", rows[-1], keys=None, window=Window(window.start, window.start + dt.timedelta(days=1)))
             figures = {"importances": dict(importances(model.booster)), "pool": pool}
             if current:
@@ -73,11 +77,12 @@ def complete_names(work: Workspace, window: Window) -> list[str]:
     ------
     LookbackIncomplete : none is complete.
     """
-    expected = coverage.listed_sessions(work.universe, window)
     lacking: set[str] = set()
     for table in ("features", "labels"):
+        expected = coverage.listed_sessions(work.universe, window, table=table)
         lacking |= set(coverage.holes(expected, coverage.stored_sessions(work.lake, table, window))["key"])
-    pool = [ticker for ticker in expected["key"].unique().sort() if ticker not in lacking]
+    listed = coverage.listed_sessions(work.universe, window)["key"].unique().sort()
+    pool = [ticker for ticker in listed if ticker not in lacking]
     if not pool:
         missing = dict.fromkeys(sorted(lacking), "features or labels incomplete")
         raise LookbackIncomplete(f"no name is complete in {window}", remedy="materialise features and labels first", missing=missing)
@@ -116,12 +121,14 @@ def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *,
 
 
 def record_of(work: Workspace) -> Skill:
-    """The out-of-sample record up to `as_of`: every score of the universe's names whose label is known by then."""
+    """The out-of-sample record up to `as_of`: every score of the universe's names, on the days on which they were members, whose label is
+    known by then."""
     names = work.universe.tickers
     scores = work.lake.scan("oos_predictions", keys=names, window=work.out_of_sample, scope={"model": MODEL_NAME})
     labels = work.lake.scan("labels", window=work.out_of_sample).filter(pl.col("label_end") <= work.as_of)
     scored = scores.join(labels, on=["ticker", "session"]).select("ticker", "session", "score", "base_rate", "label", "ret").collect()
-    return measure(scored, threshold=work.settings.signal.score_threshold)
+    decided = inside(scored, work.membership.spans) if work.membership else scored
+    return measure(decided, threshold=work.settings.signal.score_threshold)
 
 
 def trained_at(work: Workspace, cutoff: dt.date) -> dict[str, Any]:
@@ -143,8 +150,8 @@ def check_feature_set(trained: Mapping[str, Any]) -> None:
         )
 
 
-def _as_row(model: TrainedModel, run_id: str) -> pl.DataFrame:
+def _as_row(model: TrainedModel, run_id: str, membership: str | None) -> pl.DataFrame:
     spec = TABLES["model_runs"]
     values = {name: getattr(model, name) for name in spec.schema if hasattr(model, name)}
-    values |= {"model": MODEL_NAME, "model_run_id": run_id, "members": len(model.members)}
+    values |= {"model": MODEL_NAME, "model_run_id": run_id, "members": len(model.members), "membership": membership}
     return spec.conform(pl.DataFrame([values], schema=spec.schema))

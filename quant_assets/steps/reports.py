@@ -112,7 +112,7 @@ def notes(work: Workspace) -> list[str]:
     missing = f"Implied volatility, options, news, earnings and macro series have {absent}"
     if work.settings.profile == "live":
         chosen = "The names are today's watchlist, chosen knowing how they fared: returns of buy-and-hold are flattered by that."
-        return [missing, held, chosen]
+        return [missing, held, _members(work) or chosen]
     return [
         missing,
         f"{n_adjusted} names have an adjusted close only: they are ranked, not traded, and features that need high, low or volume are "
@@ -120,8 +120,15 @@ def notes(work: Workspace) -> list[str]:
         f"{inferred.height} splits and dividends were inferred from changes of the vendor's adjusted close and are marked as inferred.",
         held,
         _agreement(disagree),
-        "The names were chosen by the packages that ship them and survived until then: returns of buy-and-hold are flattered by that.",
+        _members(work)
+        or "The names were chosen by the packages that ship them and survived until then: returns of buy-and-hold are flattered by that.",
     ]
+
+
+def _members(work: Workspace) -> str | None:
+    if work.membership is None:
+        return None
+    return f"Each session decides on its own members alone, as {work.membership.file.name} names them."
 
 
 def _agreement(disagree: pl.DataFrame) -> str:

@@ -22,7 +22,7 @@ EVENTS = ["planned", "materialised"]
 
 def small_home(home: Path, settings: str = "") -> Settings:
     """A home whose settings file holds `settings`; they may say where the stores lie."""
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     (home / "quant_assets.toml").write_text(f'universe = "names.csv"\n{settings}')
     (home / "names.csv").write_text(UNIVERSE)
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")

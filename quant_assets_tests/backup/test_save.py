@@ -58,6 +58,15 @@ def test_members_are_named_by_what_they_are_and_settings_come_first(tmp_path: Pa
     assert not [path.name for path in saved.file.parent.iterdir() if path not in (saved.file, saved.file.with_name(".lock"))]
 
 
+def test_the_members_of_an_index_are_among_the_settings(tmp_path: Path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "index.csv").write_text("ticker,start,end\nAAPL,2000-01-03,\n")
+    saved = save(small_home(home, 'membership = "index.csv"\n'), now=NOW)
+    with tarfile.open(saved.file) as tar:
+        assert tar.extractfile("settings/membership.csv").read() == (home / "index.csv").read_bytes()
+
+
 def test_the_manifest_says_when_and_by_what_and_nobody_is_named(tmp_path: Path):
     saved = small_backup(tmp_path / "home")
     with tarfile.open(saved.file) as tar:

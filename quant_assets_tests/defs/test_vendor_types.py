@@ -13,6 +13,7 @@ from quant_assets.calendars import Window, sessions
 from quant_assets.defs.vendor_types import VENDOR_TYPES, check_vendor_frames
 from quant_assets.settings import Settings
 from quant_assets.sources import sources
+from quant_assets.sources.lean_files import LeanFiles
 from quant_assets.sources.massive_prices import MassivePrices
 from quant_assets_tests.natives import put, text
 from quant_assets_tests.sources.massive_answers import Massive, made, massive
@@ -32,7 +33,7 @@ def frames(tmp_path: Path) -> dict[str, pd.DataFrame]:
 
 def test_every_price_source_has_a_type_and_its_frames_pass(frames: dict[str, pd.DataFrame]):
     live = {source.name for source in sources(Settings(profile="live"), "prices")}
-    assert set(frames) | live <= set(VENDOR_TYPES)
+    assert set(frames) | live | {LeanFiles.name} <= set(VENDOR_TYPES)
     assert all(len(frame) > 20 for frame in frames.values())
     check_vendor_frames(frames)
 

@@ -56,6 +56,24 @@ def test_rows_are_those_of_the_listings(filled: Workspace):
     assert stored(filled, "quarantine").is_empty()
 
 
+def test_bars_after_a_delisting_are_not_the_dead_names(tmp_path: Path):
+    """Whoever has the ticker next: nothing of it is stored, and nothing is missing."""
+    last = D(2012, 11, 14)
+    work = workspace(tmp_path, listings=f"ticker,source,listed,delisted\nAAPL,bokeh,2000-03-01,{last}\nMSFT,bokeh,2000-03-01,\n")
+    windows = {year: work.year_windows()[year] for year in ("2012", "2013")}
+    raw = history.fetch_raw_prices(work, ["AAPL", "MSFT"], windows)
+    assert raw.frames["bokeh"].groupby("ticker")["date"].max()["AAPL"].date() == D(2013, 3, 1)
+    done = history.store_prices(work, ["AAPL", "MSFT"], windows, raw, run_id="night")
+    assert done.withheld == {}
+    ends = stored(work, "prices").group_by("ticker").agg(pl.col("session").max()).sort("ticker").rows()
+    assert ends == [("AAPL", last), ("MSFT", D(2013, 3, 1))]
+    assert set(stored(work, "coverage").select("ticker", "window", "status").rows()) == {
+        ("AAPL", "2012", "complete"),
+        ("MSFT", "2012", "complete"),
+        ("MSFT", "2013", "complete"),
+    }
+
+
 def test_one_year_at_a_time_gives_the_same_rows(filled: Workspace, tmp_path: Path):
     """In any order: an action on the first session of a year is seen against the bar before, which is not stored twice."""
     work = workspace(tmp_path)
