@@ -16,7 +16,7 @@ from quant_assets.sources.native_files import NativeFiles, native_folder
 from quant_assets.sources.skfolio_prices import SkfolioPrices
 
 OFFLINE: tuple[Source, ...] = (BokehStocks(), SkfolioPrices(), ArchIndices())
-LIVE_PACKAGES = ("curl_cffi", "finnhub", "fredapi", "httpx", "newsapi", "requests", "tenacity", "yfinance")
+LIVE_PACKAGES = ("curl_cffi", "finnhub", "fredapi", "httpx", "massive", "newsapi", "requests", "tenacity", "yfinance")
 
 
 def every_source(settings: Settings) -> tuple[Source, ...]:
@@ -78,6 +78,9 @@ def _live(data: Path, told: tuple[tuple[str, Vendor], ...]) -> tuple[Source, ...
     from quant_assets.sources.finnhub import FinnhubEarnings, FinnhubInsiders, FinnhubRecommendations
     from quant_assets.sources.finnhub_news import FinnhubNews, FinnhubSentiment
     from quant_assets.sources.fred import SERIES, FredMacro
+    from quant_assets.sources.massive_options import MassiveOptions
+    from quant_assets.sources.massive_prices import MassivePrices
+    from quant_assets.sources.massive_quotes import MassiveQuotes
     from quant_assets.sources.news_api import NewsApi
     from quant_assets.sources.sec_facts import SecFacts
     from quant_assets.sources.wire.wire import Wire
@@ -88,9 +91,12 @@ def _live(data: Path, told: tuple[tuple[str, Vendor], ...]) -> tuple[Source, ...
     further = vendors.get("fred", Vendor()).series
     return (
         YahooPrices(wire),
+        MassivePrices(wire),
         YahooIndices(wire),
         FredMacro(wire, series=list(dict.fromkeys((*SERIES, *further)))),
         SecFacts(wire, contact=vendors.get("sec", Vendor()).contact),
+        MassiveOptions(wire),
+        MassiveQuotes(wire),
         AlphaVantageEarnings(wire),
         AlphaVantageOverview(wire),
         FinnhubEarnings(wire),

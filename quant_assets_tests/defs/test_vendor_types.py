@@ -33,7 +33,7 @@ def frames(tmp_path: Path) -> dict[str, pd.DataFrame]:
 
 def test_every_price_source_has_a_type_and_its_frames_pass(frames: dict[str, pd.DataFrame]):
     live = {source.name for source in sources(Settings(profile="live"), "prices")}
-    assert set(frames) | live | {LeanFiles.name} <= set(VENDOR_TYPES)
+    assert set(frames) | live | {LeanFiles.name} == set(VENDOR_TYPES)
     assert all(len(frame) > 20 for frame in frames.values())
     check_vendor_frames(frames)
 
