@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from quant_assets.errors import BadArgument, SourceError, SourceUnavailable
 from quant_assets.settings import Settings
@@ -22,7 +23,7 @@ from quant_assets.sources.native_files import NAME, REPLACED, native_folder, tic
 HANDLE = "borismarjanovic/price-volume-data-for-all-us-stocks-etfs"
 USER_VARIABLE, KEY_VARIABLE = "KAGGLE_USERNAME", "KAGGLE_KEY"
 UNFINISHED, DONE = ".kagglehub", ".kaggle-downloaded"
-BAD_REQUEST, REFUSALS = 400, (401, 403)
+REFUSALS, TOO_MANY, SERVERS_FAULT = (401, 403), (408, 429), 500
 
 
 def download(settings: Settings) -> int:
@@ -56,26 +57,41 @@ def download(settings: Settings) -> int:
 def _fetched() -> Path:
     """The folder of the unpacked set."""
     import kagglehub
-    import requests
 
     logging.getLogger("kagglehub").setLevel(logging.WARNING)  # it would print on standard output
     again = "run it again, it goes on where it was cut"
+    # No text of kagglehub's or of what it rides on is repeated: it may hold what was sent.
     try:
         return Path(kagglehub.dataset_download(HANDLE))
-    except requests.HTTPError as error:
-        # the texts of kagglehub and requests may hold what was sent
-        status = error.response.status_code if error.response is not None else 0
-        if status in REFUSALS:
-            raise SourceError(
-                f"{NAME}: the key in {KEY_VARIABLE} was refused ({status})", remedy="make a new token at kaggle.com"
-            ) from None
-        if BAD_REQUEST <= status < 500 and status != 429:
-            raise SourceError(f"{NAME}: {HANDLE} was answered {status}", remedy="look whether Kaggle still has the set") from None
-        raise SourceUnavailable(f"{NAME}: {HANDLE} was answered {status}", remedy="run it again later") from None
-    except requests.RequestException as error:
+    except OSError as error:  # also whatever became of a request
+        response = getattr(error, "response", None)
+        if response is not None:
+            raise _answered(_status(response)) from None
+        if error.errno:
+            told = f"{NAME}: the download cannot be written ({os.strerror(error.errno)})"
+            raise SourceError(told, remedy="free disk space, or make the folder writable") from None
         raise SourceUnavailable(f"{NAME}: the download of {HANDLE} broke off ({type(error).__name__})", remedy=again) from None
     except Exception as error:  # kagglehub has no class for its own: a wrong checksum, an archive that is none
         raise SourceUnavailable(f"{NAME}: what came of {HANDLE} cannot be used ({type(error).__name__})", remedy=again) from None
+
+
+def _status(response: Any) -> int:
+    """The status of an answer, also of one that says in its JSON only that it is an error."""
+    if response.status_code >= 400:
+        return int(response.status_code)
+    try:
+        return int(response.json()["code"])
+    except (ValueError, LookupError, TypeError):
+        return int(response.status_code)
+
+
+def _answered(status: int) -> SourceError:
+    if status in REFUSALS:
+        return SourceError(f"{NAME}: the key in {KEY_VARIABLE} was refused ({status})", remedy="make a new token at kaggle.com/settings")
+    told = f"{NAME}: {HANDLE} was answered {status}"
+    if status in TOO_MANY or status >= SERVERS_FAULT:
+        return SourceUnavailable(told, remedy="run it again later")
+    return SourceError(told, remedy="look whether Kaggle still has the set")
 
 
 def _placed(file: Path, folder: Path) -> bool:
