@@ -31,7 +31,7 @@ def registry(work: Workspace) -> ModelRegistry:
 
 
 def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
-    """One model a cut-off on all names whose history before it is complete, each on the days on which it was a member; the night's own
+    """One model a cut-off on all names whose history before it is complete, each on the days on which it was eligible; the night's own
     cut-off gets bootstrap members and is registered. The figures are those of the last one. A cut-off that cannot be trained is withheld
     and does not stop the others.
 
@@ -53,9 +53,8 @@ def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
             try:
                 pool = complete_names(work, Window(work.history.start, window.start))
                 pooled = features.filter(pl.col("ticker").is_in(pool))
-                known = training_rows(pooled, labels, window.start)
-                learnt_from = inside(known, work.membership.spans) if work.membership else known
-                model = train(learnt_from, window.start, with_members=current)
+                known = inside(training_rows(pooled, labels, window.start), work.eligible())
+                model = train(known, window.start, with_members=current)
             except (LookbackIncomplete, ModelError) as error:
                 refused[key] = error
                 continue
@@ -121,14 +120,13 @@ def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *,
 
 
 def record_of(work: Workspace) -> Skill:
-    """The out-of-sample record up to `as_of`: every score of the universe's names, on the days on which they were members, whose label is
+    """The out-of-sample record up to `as_of`: every score of the universe's names, on the days on which they were eligible, whose label is
     known by then."""
     names = work.universe.tickers
     scores = work.lake.scan("oos_predictions", keys=names, window=work.out_of_sample, scope={"model": MODEL_NAME})
     labels = work.lake.scan("labels", window=work.out_of_sample).filter(pl.col("label_end") <= work.as_of)
     scored = scores.join(labels, on=["ticker", "session"]).select("ticker", "session", "score", "base_rate", "label", "ret").collect()
-    decided = inside(scored, work.membership.spans) if work.membership else scored
-    return measure(decided, threshold=work.settings.signal.score_threshold)
+    return measure(inside(scored, work.eligible()), threshold=work.settings.signal.score_threshold)
 
 
 def trained_at(work: Workspace, cutoff: dt.date) -> dict[str, Any]:
