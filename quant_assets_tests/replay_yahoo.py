@@ -89,8 +89,8 @@ class History:
 class Yahoo:
     """Answers requests for charts, and for `pages` by their path.
 
-    `wrong`: what it does instead of a chart, by symbol; `wants_crumb`: it refuses who asks for one without a crumb; `expires_after`: so many
-    requests with a crumb it grants, then that one is worth nothing.
+    `wrong`: what it does instead of a chart, by symbol; `wants_crumb`: it refuses who asks for a chart without a crumb; `expires_after`: so
+    many requests for pages it grants, then the crumb is worth nothing.
     """
 
     histories: dict[str, History] = field(default_factory=dict)
