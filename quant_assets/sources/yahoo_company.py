@@ -42,6 +42,7 @@ class YahooHolders(OverYahoo):
     table = "holders"
 
     def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
+        """Whatever is asked for, although only the last report of each holder is there."""
         return dict.fromkeys(keys or (), Window(dt.date.min, dt.date.max))
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:

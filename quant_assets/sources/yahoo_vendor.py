@@ -197,7 +197,10 @@ def _of_page(request: Request, answer: Answer) -> Complaint | None:
         known = "Earnings Calendar" in page
         words = "the calendar holds no earnings" if known else f"answered another page than the earnings calendar: {text(answer)}"
         return Complaint(Trouble.NO_DATA if known else Trouble.UNUSABLE, words)
-    table = pd.read_html(io.StringIO(page), keep_default_na=False)[0]
+    try:
+        table = pd.read_html(io.StringIO(page), keep_default_na=False)[0]
+    except ValueError as error:
+        return Complaint(Trouble.UNUSABLE, f"answered a calendar whose table cannot be read ({error})")
     if "Symbol" not in table:
         return Complaint(Trouble.UNUSABLE, f"the calendar's table has no symbols, but {', '.join(map(str, table.columns))}")
     return next(filter(None, (_of_another(request, symbol) for symbol in table["Symbol"])), None)

@@ -207,6 +207,17 @@ def test_a_time_out_of_a_part_leaves_no_half_company(tmp_path: Path):
             yahoo.rows("AAPL")
 
 
+@pytest.mark.parametrize(("table", "path"), [(YahooHolders, PAGE), (YahooCompanyInfo, PAGE), (YahooCompanyInfo, QUOTE)])
+def test_a_refusal_for_good_is_an_error_and_no_company_without_holders(tmp_path: Path, table: type, path: str):
+    """yfinance writes it into its log and goes on."""
+    refused = Reply('{"finance": {"result": null, "error": {"code": "Unauthorized", "description": "No"}}}', 401)
+    with (
+        asking(table, tmp_path, NIGHT, company("AAPL", MODULES, NOW) | {path: in_turn(refused)}) as yahoo,
+        pytest.raises(SourceError, match=f"yahoo {path} for AAPL refused the request: answered 401 .*Unauthorized"),
+    ):
+        yahoo.rows("AAPL")
+
+
 def test_a_crumb_that_expires_between_two_parts_is_fetched_once_more(tmp_path: Path):
     with asking(YahooCompanyInfo, tmp_path, NIGHT, company("AAPL", MODULES, NOW), expires_after=1) as yahoo:
         assert "sector" in yahoo.rows("AAPL")["field"]

@@ -152,6 +152,7 @@ TABLE = "<table><thead><tr><th>{}</th><th>Company</th><th>{}</th></tr></thead><t
     [
         (page("<h1>Earnings Calendar</h1><p>Nothing</p>"), NoData, "AAPL: the calendar holds no earnings"),
         (page("<h1>Before you continue</h1>"), SourceError, "AAPL: answered another page than the earnings calendar"),
+        (page("<table></table>"), SourceError, "AAPL: answered a calendar whose table cannot be read"),
         (page(TABLE.format("Symbol", "Earnings Date", "FORTY")), SourceError, "AAPL: is about FORTY"),
         (page(TABLE.format("Ticker", "Earnings Date", "AAPL")), SourceError, "AAPL: the calendar's table has no symbols"),
         (page(TABLE.format("Symbol", "Earnings Call Time", "AAPL")), SourceError, "AAPL cannot be read (KeyError"),
