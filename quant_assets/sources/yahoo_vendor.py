@@ -90,8 +90,8 @@ class OverYahoo:
             columns = {name: raw[name].astype(object).where(raw[name].notna(), None).to_list() for name in schema}
             return pl.DataFrame(columns, schema=schema)
         except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
-            names, reason = ", ".join(sorted(set(raw["ticker"]))), str(error).splitlines()[0]
-            raise SourceError(f"yahoo: a row of {self.table} for {names} cannot be read ({reason})", remedy=ADAPT) from None
+            reason = str(error).splitlines()[0]
+            raise SourceError(f"yahoo: a row of {self.table} for {_names(raw)} cannot be read ({reason})", remedy=ADAPT) from None
 
     def _conformed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of the table.
@@ -103,7 +103,11 @@ class OverYahoo:
         try:
             return TABLES[self.table].conform(rows)
         except SchemaMismatch as error:
-            raise SourceError(f"yahoo: {error.message}", remedy=ADAPT) from None
+            raise SourceError(f"yahoo for {_names(rows)}: {error.message}", remedy=ADAPT) from None
+
+
+def _names(rows: pd.DataFrame | pl.DataFrame) -> str:
+    return ", ".join(sorted(set(rows["ticker"])))
 
 
 def _lasts(request: Request, now: dt.datetime) -> dt.timedelta:
@@ -198,7 +202,7 @@ def _of_page(request: Request, answer: Answer) -> Complaint | None:
         words = "the calendar holds no earnings" if known else f"answered another page than the earnings calendar: {text(answer)}"
         return Complaint(Trouble.NO_DATA if known else Trouble.UNUSABLE, words)
     try:
-        table = pd.read_html(io.StringIO(page), keep_default_na=False)[0]
+        table = pd.read_html(io.StringIO(page), flavor="lxml", keep_default_na=False)[0]
     except ValueError as error:
         return Complaint(Trouble.UNUSABLE, f"answered a calendar whose table cannot be read ({error})")
     if "Symbol" not in table:

@@ -245,14 +245,11 @@ def test_what_is_no_chain_is_told_with_the_name(tmp_path: Path, reply: Reply, ki
         assert "AAPL" in str(failure.value)
 
 
-def without(name: str) -> dict[str, Any]:
-    return {key: value for key, value in one().items() if key != name}
-
-
 @pytest.mark.parametrize(
     ("contracts", "said"),
     [
         ([one(bid=None), one(105, bid=None)], "AAPL, expiry 2014-07-18, has no bid in 2 contracts"),
+        ([{name: value for name, value in one().items() if name != "strike"}], "option_chain.strike: 1 nulls"),
         ([one(bid="four")], "a row of option_chain for AAPL cannot be read"),
         ([one(contractSize=100)], "a row of option_chain for AAPL cannot be read"),
         ([one(lastTradeDate="noon")], "option chain of AAPL cannot be read"),
@@ -268,15 +265,6 @@ def test_a_contract_that_is_none_is_told_with_the_name(tmp_path: Path, contracts
     ):
         yahoo.rows("AAPL")
     assert "AAPL" in str(failure.value)
-
-
-def test_a_contract_without_a_strike_is_told(tmp_path: Path):
-    page = of(options=[{"expirationDate": one()["expiration"], "calls": [without("strike")], "puts": []}])
-    with (
-        asking(YahooOptions, tmp_path, "2014-06-06T18:00", {PAGE: in_turn(page)}) as yahoo,
-        pytest.raises(SourceError, match="strike: 1 nulls"),
-    ):
-        yahoo.rows("AAPL")
 
 
 def test_a_time_out_in_the_middle_gives_no_half_chain(tmp_path: Path):

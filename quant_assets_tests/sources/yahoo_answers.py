@@ -106,7 +106,7 @@ def chain(symbol: str, contracts: Sequence[dict[str, Any]], *, traded_at: dt.dat
         answer = {
             "underlyingSymbol": symbol,
             "expirationDates": expiries,
-            "strikes": sorted({one["strike"] for one in contracts}),
+            "strikes": sorted({one.get("strike") for one in contracts}),
             "hasMiniOptions": False,
             "quote": {
                 "symbol": symbol,
