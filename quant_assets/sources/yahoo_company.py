@@ -8,24 +8,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window
-from quant_assets.errors import SourceError
-from quant_assets.schemas import UTC, Dtype
-from quant_assets.sources.yahoo_vendor import ADAPT, NEW_YORK, OverYahoo, yahoo_symbol
+from quant_assets.sources.vendor_rows import Record, new_york_day, number, raw_frame, rows_of, text, unreadable
+from quant_assets.sources.yahoo_vendor import OverYahoo, delivered, yahoo_symbol
 
-HOLDER_COLUMNS: dict[str, Dtype] = {
-    "ticker": pl.String,
-    "kind": pl.String,
-    "Holder": pl.String,
-    "Date Reported": pl.Datetime("us"),
-    **dict.fromkeys(("Shares", "pctHeld", "Value"), pl.Float64),
-}
-OF_A_HOLDER = tuple(HOLDER_COLUMNS)[2:]
+OF_A_HOLDER = ("Holder", "Date Reported", "Shares", "pctHeld", "Value")
 # Fields that are not kept, as they change with every trade or with the time of day:
 QUOTE_PREFIXES = ("regularMarket", "preMarket", "postMarket", "overnightMarket", "fullday", "bid", "ask")
 QUOTE_SUFFIXES = ("Change", "ChangePercent")  # of the last price from yesterday's, from its means, from the highs and lows
@@ -53,36 +44,35 @@ class YahooHolders(OverYahoo):
         NoData : Yahoo does not know a name. SourceError : an answer is not what was promised; SourceUnavailable as of the wire.
         """
         rows = [row for key in sorted(keys) for row in self._holdings(key) if row["Date Reported"].date() in window]
-        return pd.DataFrame(rows, columns=list(HOLDER_COLUMNS), dtype=object)
+        return raw_frame(rows, ("kind", *OF_A_HOLDER))
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
-        rows = self._read(raw, HOLDER_COLUMNS).unique(maintain_order=True)
-        return self._conformed(
-            rows.select(
-                "ticker",
-                "kind",
-                holder="Holder",
-                reported=pl.col("Date Reported").dt.date(),
-                shares="Shares",
-                fraction="pctHeld",
-                value="Value",
-                source=pl.lit(self.name),
-                fetched_at=pl.lit(fetched_at, dtype=UTC),
-                known_at=pl.lit(fetched_at, dtype=UTC),
-            )
-        )
+        def row(holding: Record) -> Record:
+            return {
+                "ticker": holding["ticker"],
+                "kind": holding["kind"],
+                "holder": text(holding["Holder"]),
+                "reported": holding["Date Reported"].date(),
+                "shares": number(holding["Shares"]),
+                "fraction": number(holding["pctHeld"]),
+                "value": number(holding["Value"]),
+                "source": self.name,
+                "fetched_at": fetched_at,
+                "known_at": fetched_at,
+            }
 
-    def _holdings(self, key: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
+        return rows_of(self.table, raw, row, policy=self.policy, what="holders")
+
+    def _holdings(self, key: str) -> list[Record]:
+        rows = list[Record]()
         for kind, held in self._client.holders(yahoo_symbol(key)).items():
-            absent = [name for name in OF_A_HOLDER if name not in held]
-            if absent and not held.empty:
-                message = f"yahoo's {kind} holders of {key} have no {', '.join(absent)} but {', '.join(map(str, held.columns))}"
-                raise SourceError(message, remedy=ADAPT)
-            if not held.empty and held["Date Reported"].hasnans:
-                raise SourceError(f"yahoo's {kind} holders of {key}: one has no date", remedy=ADAPT)
-            holdings = held.reindex(columns=list(OF_A_HOLDER)).itertuples(index=False)
-            rows += [dict(zip(HOLDER_COLUMNS, (key, kind, *holding), strict=True)) for holding in holdings]
+            if held.empty:
+                continue
+            if absent := [name for name in OF_A_HOLDER if name not in held]:
+                raise unreadable(self.policy, f"{kind} holders", key, f"no {', '.join(absent)} but {', '.join(map(str, held.columns))}")
+            if held["Date Reported"].hasnans:
+                raise unreadable(self.policy, f"{kind} holders", key, "one has no date")
+            rows += [holding | {"ticker": key, "kind": kind} for holding in delivered(held)]
         return rows
 
 
@@ -107,31 +97,22 @@ class YahooCompanyInfo(OverYahoo):
         return pd.DataFrame(rows, columns=["ticker", "field", "value"], dtype=object)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
-        fields = zip(raw["ticker"], raw["field"], raw["value"], strict=True)
-        kept = [(ticker, field, value) for ticker, field, value in fields if value is not None and not _is_quote(field)]
-        told = {
-            "ticker": [ticker for ticker, _, _ in kept],
-            "field": [field for _, field, _ in kept],
-            "text": [_text(value) for *_, value in kept],
-            "number": [_number(value) for *_, value in kept],
-        }
-        return self._conformed(
-            pl.DataFrame(told, schema=dict.fromkeys(("ticker", "field", "text"), pl.String) | {"number": pl.Float64}).with_columns(
-                observed=pl.lit(fetched_at.astimezone(NEW_YORK).date()),
-                source=pl.lit(self.name),
-                fetched_at=pl.lit(fetched_at, dtype=UTC),
-                known_at=pl.lit(fetched_at, dtype=UTC),
-            )
-        )
+        def row(told: Record) -> Record:
+            value = told["value"]
+            return {
+                "ticker": told["ticker"],
+                "field": told["field"],
+                "observed": new_york_day(fetched_at),
+                "text": value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False),
+                "number": None if isinstance(value, bool) or not isinstance(value, int | float) else number(value),
+                "source": self.name,
+                "fetched_at": fetched_at,
+                "known_at": fetched_at,
+            }
+
+        kept = raw[raw["value"].notna() & ~raw["field"].map(_is_quote).astype(bool)]
+        return rows_of(self.table, kept, row, policy=self.policy, what="company information")
 
 
 def _is_quote(field: str) -> bool:
     return field in QUOTE_FIELDS or field.startswith(QUOTE_PREFIXES) or field.endswith(QUOTE_SUFFIXES)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -16,17 +16,11 @@ import polars as pl
 
 from quant_assets.calendars import TIMEZONE, Window
 from quant_assets.errors import NoData, SourceError
-from quant_assets.schemas import UTC, Dtype
-from quant_assets.sources.yahoo_vendor import ADAPT, OverYahoo, yahoo_symbol
+from quant_assets.sources.vendor_rows import OPENING, Record, earnings_known_at, number, raw_frame, rows_of, unreadable
+from quant_assets.sources.yahoo_vendor import ADAPT, OverYahoo, delivered, yahoo_symbol
 
 ANNOUNCED, ESTIMATE, ACTUAL = "Earnings Date", "EPS Estimate", "Reported EPS"
-RAW_COLUMNS: dict[str, Dtype] = {
-    "ticker": pl.String,
-    ANNOUNCED: pl.Datetime("us", TIMEZONE),
-    ESTIMATE: pl.Float64,
-    ACTUAL: pl.Float64,
-}
-OPEN, CLOSE = dt.time(9, 30), dt.time(16)
+CLOSING = dt.time(16)
 A_PAGE = 100
 """The most that Yahoo gives at once."""
 Announcement = tuple[dt.datetime, Any, Any]
@@ -52,7 +46,7 @@ class YahooEarnings(OverYahoo):
         the wire.
         """
         rows = [(key, *row) for key in sorted(keys) for row in self._announcements(key, window)]
-        return pd.DataFrame(rows, columns=list(RAW_COLUMNS), dtype=object)
+        return pd.DataFrame(rows, columns=["ticker", ANNOUNCED, ESTIMATE, ACTUAL], dtype=object)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         """Rows of the same day are one announcement, whose hour is null where they disagree.
@@ -60,40 +54,31 @@ class YahooEarnings(OverYahoo):
         What was announced on a day counts as known at the end of that day in New York, whatever the hour, for that is often a guess. What
         is yet to be announced, and what Yahoo has no figure of, is known as of now.
         """
-        moment = pl.col(ANNOUNCED)
-        when = (
-            pl.when(moment.dt.time() == dt.time(0))  # nobody announces at midnight: a day without an hour
-            .then(None)
-            .when(moment.dt.time() < OPEN)
-            .then(pl.lit("before_open"))
-            .when(moment.dt.time() >= CLOSE)
-            .then(pl.lit("after_close"))
-            .otherwise(pl.lit("in_session"))
-        )
-        told = self._read(raw, RAW_COLUMNS).with_columns(announced=moment.dt.date(), when=when)
-        days = told.group_by("ticker", "announced", maintain_order=True).agg(pl.col("when", ESTIMATE, ACTUAL).drop_nulls().unique())
-        for row in days.filter((pl.col(ESTIMATE).list.len() > 1) | (pl.col(ACTUAL).list.len() > 1)).iter_rows(named=True):
-            message = f"yahoo has several earnings of {row['ticker']} on {row['announced']}: expected {row[ESTIMATE]}, actual {row[ACTUAL]}"
-            raise SourceError(message, remedy="look which of them the company announced, and report the other to Yahoo")
-        end_of_day = (pl.col("announced").cast(pl.Datetime("us")) + dt.timedelta(days=1)).dt.replace_time_zone(TIMEZONE)
-        now = pl.lit(fetched_at, dtype=UTC)
-        one = {name: pl.col(column).list.first() for name, column in (("eps_estimate", ESTIMATE), ("eps_actual", ACTUAL))}
-        return self._conformed(
-            days.select(
-                "ticker",
-                "announced",
-                announced_when=pl.when(pl.col("when").list.len() == 1).then(pl.col("when").list.first()),
-                period_end=pl.lit(None, dtype=pl.Date),
-                fiscal_year=pl.lit(None, dtype=pl.Int64),
-                fiscal_quarter=pl.lit(None, dtype=pl.Int64),
-                **one,
-                revenue_estimate=pl.lit(None, dtype=pl.Float64),
-                revenue_actual=pl.lit(None, dtype=pl.Float64),
-                source=pl.lit(self.name),
-                fetched_at=now,
-                known_at=pl.when(one["eps_actual"].is_not_null()).then(end_of_day.dt.convert_time_zone("UTC")).otherwise(now),
-            )
-        )
+
+        def row(announcement: Record) -> Record:
+            actual = number(announcement[ACTUAL])
+            return {
+                **{name: announcement[name] for name in ("ticker", "announced", "announced_when")},
+                "eps_estimate": number(announcement[ESTIMATE]),
+                "eps_actual": actual,
+                "source": self.name,
+                "fetched_at": fetched_at,
+                "known_at": earnings_known_at(announcement["announced"], None, is_out=actual is not None, fetched_at=fetched_at),
+            }
+
+        return rows_of(self.table, self._by_day(raw), row, policy=self.policy, what="earnings")
+
+    def _by_day(self, raw: pd.DataFrame) -> pd.DataFrame:
+        """One record a name and day. Raises SourceError when rows of a day have different figures."""
+        days = []
+        for (ticker, day), told in raw.groupby(["ticker", raw[ANNOUNCED].map(dt.datetime.date)], sort=False):
+            figures = {name: told[name].dropna().unique().tolist() for name in (ESTIMATE, ACTUAL)}
+            if any(len(values) > 1 for values in figures.values()):
+                raise unreadable(self.policy, "earnings", str(ticker), f"several of {day}: {figures}")
+            hours = {_when(moment) for moment in told[ANNOUNCED]} - {None}
+            one = {name: next(iter(values), None) for name, values in figures.items()}
+            days.append({"ticker": ticker, "announced": day, "announced_when": hours.pop() if len(hours) == 1 else None, **one})
+        return raw_frame(days, ("announced", "announced_when", ESTIMATE, ACTUAL))
 
     def _announcements(self, key: str, window: Window) -> Iterator[Announcement]:
         """Those of the window, page by page back to its start."""
@@ -115,6 +100,14 @@ class YahooEarnings(OverYahoo):
             if offset:
                 return []
             raise
-        figures = page[[ESTIMATE, ACTUAL]].astype(object).where(page[[ESTIMATE, ACTUAL]].notna(), None)
+        rows = delivered(page)
         moments = [moment.tz_convert(TIMEZONE).to_pydatetime() for moment in page.index]
-        return list(zip(moments, figures[ESTIMATE], figures[ACTUAL], strict=True))
+        return [(moment, row.get(ESTIMATE), row.get(ACTUAL)) for moment, row in zip(moments, rows, strict=True)]
+
+
+def _when(moment: dt.datetime) -> str | None:
+    """By the hour in New York; nobody announces at midnight, which is a day without an hour."""
+    hour = moment.time()
+    if hour == dt.time():
+        return None
+    return "before_open" if hour < OPENING else "after_close" if hour >= CLOSING else "in_session"

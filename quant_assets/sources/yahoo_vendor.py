@@ -12,14 +12,11 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import unquote
-from zoneinfo import ZoneInfo
 
 import pandas as pd
-import polars as pl
 
-from quant_assets.calendars import TIMEZONE, last_settled_session, next_settled, session_offset, session_open
-from quant_assets.errors import SchemaMismatch, SourceError
-from quant_assets.schemas import TABLES, Dtype
+from quant_assets.calendars import last_settled_session, next_settled, session_offset, session_open
+from quant_assets.sources.vendor_rows import new_york_day
 from quant_assets.sources.wire.exchange import Answer, Request
 from quant_assets.sources.wire.policy import NOW, OVERLOADED, Complaint, Policy, Rate, Trouble, text
 from quant_assets.sources.wire.wire import Clock, Wire
@@ -33,7 +30,6 @@ CRUMB = "/v1/test/getcrumb"
 ROOTS = {CHART: "chart", OPTIONS: "optionChain", SUMMARY: "quoteSummary", SERIES: "timeseries", QUOTE: "quoteResponse"}
 """Of each address that answers JSON, the name that all of it stands under."""
 REFUSALS = (401, 403)
-NEW_YORK = ZoneInfo(TIMEZONE)
 ADAPT = "see whether Yahoo changed its answers"
 
 
@@ -71,7 +67,7 @@ class OverYahoo:
     @property
     def _today(self) -> dt.date:
         """In New York."""
-        return self._wire.clock.now().astimezone(NEW_YORK).date()
+        return new_york_day(self._wire.clock.now())
 
     @cached_property
     def _client(self) -> Client:
@@ -79,35 +75,11 @@ class OverYahoo:
 
         return Client(self._wire, self.policy)
 
-    def _read(self, raw: pd.DataFrame, schema: Mapping[str, Dtype]) -> pl.DataFrame:
-        """These columns of what was fetched, in these types; what pandas marks as missing is null.
 
-        Raises
-        ------
-        SourceError : a value is of another type.
-        """
-        try:
-            columns = {name: raw[name].astype(object).where(raw[name].notna(), None).to_list() for name in schema}
-            return pl.DataFrame(columns, schema=schema)
-        except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
-            reason = str(error).splitlines()[0]
-            raise SourceError(f"yahoo: a row of {self.table} for {_names(raw)} cannot be read ({reason})", remedy=ADAPT) from None
-
-    def _conformed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows of the table.
-
-        Raises
-        ------
-        SourceError : something is missing that every row has, or two rows contradict each other.
-        """
-        try:
-            return TABLES[self.table].conform(rows)
-        except SchemaMismatch as error:
-            raise SourceError(f"yahoo for {_names(rows)}: {error.message}", remedy=ADAPT) from None
-
-
-def _names(rows: pd.DataFrame | pl.DataFrame) -> str:
-    return ", ".join(sorted(set(rows["ticker"])))
+def delivered(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of one of yfinance's frames, None for what pandas marks as missing."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def _lasts(request: Request, now: dt.datetime) -> dt.timedelta:

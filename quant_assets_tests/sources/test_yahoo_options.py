@@ -232,6 +232,7 @@ OTHER_EXPIRY = [{"expirationDate": 1_402_617_600, "calls": [], "puts": []}]
         (of(options=OTHER_EXPIRY), SourceError, "gave the expiry 1402617600 where 1405641600 was asked for"),
         (of(quote={"currency": "EUR", "regularMarketTime": 1}), SourceError, "quoted in EUR"),
         (of(quote={}), SourceError, "does not say when AAPL was traded"),
+        (of(quote={"regularMarketTime": 1.4e12}), SourceError, "does not say when AAPL was traded"),  # thousandths of seconds
         (of(quote={"regularMarketTime": "16:00"}), SourceError, "does not say when AAPL was traded"),
         (Reply("<html>Will be right back</html>", content_type="text/html"), SourceError, "other than JSON"),
     ],
@@ -248,13 +249,13 @@ def test_what_is_no_chain_is_told_with_the_name(tmp_path: Path, reply: Reply, ki
 @pytest.mark.parametrize(
     ("contracts", "said"),
     [
-        ([one(bid=None), one(105, bid=None)], "AAPL, expiry 2014-07-18, has no bid in 2 contracts"),
+        ([one(bid=None), one(105, bid=None)], "AAPL, expiry 2014-07-18, has no bid in 2 calls"),
         ([{name: value for name, value in one().items() if name != "strike"}], "option_chain.strike: 1 nulls"),
-        ([one(bid="four")], "a row of option_chain for AAPL cannot be read"),
-        ([one(contractSize=100)], "a row of option_chain for AAPL cannot be read"),
+        ([one(bid="four")], "yahoo: option chain of AAPL cannot be read"),
+        ([one(contractSize=100)], "yahoo: option chain of AAPL cannot be read"),
         ([one(lastTradeDate="noon")], "option chain of AAPL cannot be read"),
-        ([one(contractSymbol="AAPL140620C00100000")], "AAPL140620C00100000 as a call of AAPL that expires on 2014-07-18"),
-        ([one(contractSymbol="no symbol C00100000")], "no symbol C00100000 as a call of AAPL"),
+        ([one(contractSymbol="AAPL140620C00100000")], "AAPL140620C00100000 among the calls of 2014-07-18"),
+        ([one(contractSymbol="no symbol C00100000")], "no symbol C00100000 among the calls of 2014-07-18"),
         ([one(bid=1.0), one(bid=2.0)], "occurs more than once"),
     ],
 )
