@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import polars as pl
@@ -120,7 +120,7 @@ class YahooOptions(OverYahoo):
 
 def _session(key: str, chains: Sequence[Chain]) -> dt.date | None:
     """The day of the share's last trade, by which all its chains are dated; None without a chain."""
-    moments = [chain.underlying.get("regularMarketTime") for chain in chains]
+    moments: list[Any] = [chain.underlying.get("regularMarketTime") for chain in chains]
     try:
         days = sorted({new_york_day(dt.datetime.fromtimestamp(moment, dt.UTC)) for moment in moments})
     except (OSError, *UNREADABLE):

@@ -141,6 +141,15 @@ def test_another_session_cannot_be_had_and_is_not_asked_for(tmp_path: Path):
         assert yahoo.rows("AAPL").height == 0
 
 
+def test_quotes_of_a_saturday_are_of_no_session(tmp_path: Path):
+    pages = quoted(one(), at=CLOSED + dt.timedelta(days=1))
+    with (
+        asking(YahooOptions, tmp_path, "2014-06-07T18:00", pages) as yahoo,
+        pytest.raises(SourceError, match="AAPL is of 2014-06-07, which"),
+    ):
+        yahoo.rows("AAPL")
+
+
 def test_a_chain_that_a_session_opened_in_is_fetched_again(tmp_path: Path):
     contracts = [one(expiry=expiry) for expiry in EXPIRIES]
     before, after = (chain("AAPL", contracts, traded_at=CLOSED + dt.timedelta(days=days)) for days in (0, 3))
@@ -158,16 +167,8 @@ def test_a_chain_that_a_session_opened_in_is_fetched_again(tmp_path: Path):
 def test_quotes_are_kept_while_they_rest_and_never_while_they_move(tmp_path: Path):
     with asking(YahooOptions, tmp_path, "2014-06-06T15:59", quoted(one())) as yahoo:
         asked = []
-        for moment in (
-            "2014-06-06T15:59",
-            "2014-06-06T16:14",
-            "2014-06-06T16:15",
-            "2014-06-06T23:00",
-            "2014-06-09T09:29",
-            "2014-06-09T09:30",
-            "2014-06-09T12:00",
-        ):
-            yahoo.clock.moment = dt.datetime.fromisoformat(moment).replace(tzinfo=NEW_YORK)
+        for moment in ("06T15:59", "06T16:14", "06T16:15", "06T23:00", "09T09:29", "09T09:30", "09T12:00"):
+            yahoo.clock.moment = dt.datetime.fromisoformat(f"2014-06-{moment}").replace(tzinfo=NEW_YORK)
             yahoo.rows("AAPL")
             asked.append(yahoo.paths.count(PAGE))
     assert [later - sooner for sooner, later in pairwise(asked)] == [2, 2, 0, 0, 2, 2]
