@@ -91,6 +91,12 @@ def session_on_or_after(day: dt.date) -> dt.date:
     return _date(exchange().date_to_session(pd.Timestamp(day), direction="next"))
 
 
+def session_open(session: dt.date) -> dt.datetime:
+    """The instant (UTC) at which the session opened."""
+    opening: pd.Timestamp = exchange().session_open(pd.Timestamp(session))
+    return opening.to_pydatetime().astimezone(dt.UTC)
+
+
 def session_close(session: dt.date) -> dt.datetime:
     """The instant (UTC) at which the session closed: half days close early."""
     close: pd.Timestamp = exchange().session_close(pd.Timestamp(session))

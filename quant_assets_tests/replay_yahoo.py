@@ -6,7 +6,6 @@ import datetime as dt
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +15,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from quant_assets_tests.replay import Asked, Reply
+from quant_assets_tests.replay import Answers, Asked, Reply
 
 CHART = "/v8/finance/chart/"
-CRUMB = "Xy.Z1/abc"
+CRUMB, LATER_CRUMB = "Xy.Z1/abc", "Qr.7/later"
+WITH_CRUMB = ("/v7/", "/v10/")
+"""Addresses that Yahoo answers to nobody without one."""
 NEW_YORK = ZoneInfo("America/New_York")
 INDICES = {"^GSPC": "sp500", "^IXIC": "nasdaq"}
 
@@ -86,19 +87,35 @@ class History:
 
 @dataclass
 class Yahoo:
-    """Answers requests for charts. `wrong`: what it does instead, by symbol; `wants_crumb`: it refuses who brings none."""
+    """Answers requests for charts, and for `pages` by their path.
 
-    histories: dict[str, History]
+    `wrong`: what it does instead of a chart, by symbol; `wants_crumb`: it refuses who asks for a chart without a crumb; `expires_after`: so
+    many requests for pages it grants, then the crumb is worth nothing.
+    """
+
+    histories: dict[str, History] = field(default_factory=dict)
     as_at: dt.date = dt.date(2021, 3, 31)
     wants_crumb: bool = False
-    wrong: dict[str, Callable[[Asked], Reply]] = field(default_factory=dict)
+    wrong: dict[str, Answers] = field(default_factory=dict)
+    pages: dict[str, Answers] = field(default_factory=dict)
+    expires_after: int | None = None
+    granted: int = 0
+
+    @property
+    def crumb(self) -> str:
+        return CRUMB if self.expires_after is None or self.granted < self.expires_after else LATER_CRUMB
 
     def __call__(self, asked: Asked) -> Reply:
         path = unquote(asked.path)
         if path == "/":  # the cookie comes with an error page
             return Reply("<html>not found</html>", 404, "text/html", headers={"Set-Cookie": "A3=d=anonymous; Path=/; Max-Age=31536000"})
         if path == "/v1/test/getcrumb":
-            return Reply(CRUMB, content_type="text/plain") if "A3=" in asked.headers.get("cookie", "") else refusal("Invalid Cookie")
+            return Reply(self.crumb, content_type="text/plain") if "A3=" in asked.headers.get("cookie", "") else refusal("Invalid Cookie")
+        if path in self.pages:
+            if path.startswith(WITH_CRUMB) and asked.params.get("crumb") != self.crumb:
+                return refusal("Invalid Crumb")
+            self.granted += 1
+            return self.pages[path](asked)
         if not path.startswith(CHART):
             return Reply("<html></html>", 404, "text/html")
         symbol = path.removeprefix(CHART)

@@ -165,6 +165,15 @@ def test_a_running_session_has_no_bar_and_its_answer_does_not_outlive_it(tmp_pat
             assert (rows(source, ["AAPL"], SPRING)["session"].max(), len(server.asked)) == (last, asked)
 
 
+def test_a_class_of_shares_goes_by_yahoos_name(tmp_path: Path, quandl: dict[str, History]):
+    year = Window(D(2014, 1, 1), D(2015, 1, 1))
+    with yahoo(tmp_path, At("2015-03-02T18:00"), histories={"BRK-A": quandl["BRK_A"]}) as (source, *_):
+        found = rows(source, ["BRK.A", "BRK/A"], year)
+    assert found["ticker"].unique().sort().to_list() == ["BRK.A", "BRK/A"]
+    for (_,), own in found.group_by("ticker"):
+        assert_as_traded(own, quandl["BRK_A"], year)
+
+
 def test_a_refusal_brings_cookie_and_crumb_which_stay_in_memory(tmp_path: Path, apple: History):
     with yahoo(tmp_path, At("2014-07-01T18:00"), histories={"AAPL": apple}, wants_crumb=True) as (source, wire, server, _):
         assert_as_traded(rows(source, ["AAPL"], SPRING), apple, SPRING)
