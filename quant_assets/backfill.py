@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from quant_assets.calendars import Window
 from quant_assets.errors import BadArgument
-from quant_assets.planning import PHASES, Phase, Rectangle, all_cells, missing_cells, runs_of, windows_of
+from quant_assets.lake import coverage
+from quant_assets.planning import PHASES, Cell, Phase, Rectangle, all_cells, missing_cells, runs_of, windows_of
 from quant_assets.workspace import Workspace
 
 FILLS = {
@@ -61,6 +62,11 @@ class Backfill:
         }
         wanted = {cell for cell in find(phase, work, tickers=self.tickers, since=since) if cell[1] in touched}
         return [part for whole in runs_of(phase, work, wanted, since=since) for part in _parts(phase, whole)]
+
+    def cells(self, phase: Phase, work: Workspace, runs: Sequence[Rectangle]) -> set[Cell]:
+        """The cells of these runs that hold something: a rectangle may take others along, before a listing, to stay one."""
+        taken = {(ticker, window) for run in runs for ticker in run.tickers or (coverage.ALL,) for window in run.windows}
+        return taken & all_cells(phase, work, tickers=work.universe.tickers, since=self.window.start)
 
 
 def named_tables(text: str | None) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.eligibility import tradable_tickers, with_rule_suffix
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
+from quant_assets.lake.tallies import tally
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
 from quant_assets.schemas import TABLES
 from quant_assets.sources import sources
@@ -39,6 +40,9 @@ GRIDS = {
 `warehouse` the DuckDB file that shows the lake."""
 SERIES = {"index_prices", "model_runs", "portfolio", "warehouse", *gathered.ECONOMY}
 """Tables without a ticker dimension."""
+STANDS_BY = {"prices": ("source", "price_basis"), "index_prices": ("source",), "oos_predictions": ("cutoff", "model_run_id")}
+"""What beside its key decides whether a row stands."""
+OWNER = ("account", "strategy", "key")
 
 
 @dataclass(frozen=True)
@@ -131,37 +135,46 @@ def score_versions(work: Workspace) -> pl.DataFrame:
 def _rows(table: str, work: Workspace, spans: pl.DataFrame, days: pl.DataFrame, span: Window) -> Demand:
     """A row a session of each key's spans."""
     expected = coverage.cells_within(spans, days)
-    return Demand(expected, lambda: coverage.short_cells(expected, spans, days, _standing(table, work, span)))
+    return Demand(expected, lambda: coverage.short_cells(expected, _standing(table, work, spans, days, span)))
 
 
-def _standing(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
-    """key, session of the rows that stand: bars only of the source that is theirs today, scores as long as their model does, signals as
-    long as their score and rule do."""
-    if table in ("prices", "index_prices"):
-        return _bars_of_today(table, work, span)
-    if table not in ("oos_predictions", "signal"):
-        return coverage.stored_rows(work.lake, table, span)
-    scores = work.lake.scan("oos_predictions", window=span, scope={"model": MODEL_NAME})
+def _standing(table: str, work: Workspace, spans: pl.DataFrame, days: pl.DataFrame, span: Window) -> pl.DataFrame:
+    """`coverage.counts` of the rows that stand: bars only of the source that is theirs today, scores as long as their model does, signals
+    as long as their score and rule do."""
     if table == "signal":
-        read = ["ticker", "session", "score", "model_run_id"]
-        on_time = ~pl.col("reason").fill_null("").str.starts_with(freshness.STALE)
-        rows = work.lake.scan(table, window=span).filter(on_time, rule=decision_rule_of(work.settings.signal))
-        return rows.join(scores, on=read, how="semi", nulls_equal=True).select(key="ticker", session="session")
-    runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).select("cutoff", "model_run_id")
-    return scores.join(runs, on=["cutoff", "model_run_id"], how="semi").select(key="ticker", session="session")
+        return coverage.counts(_signals_that_stand(work, span), spans, days).collect()
+    there = tally(work.lake, table, span, _stored, table, span.end, spans, days)
+    if table in ("prices", "index_prices"):
+        return there.join(_sources_of_today(table, work), on=["key", *STANDS_BY[table]], how="semi")
+    if table == "oos_predictions":
+        runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).select("cutoff", "model_run_id")
+        return there.join(runs.collect(), on=["cutoff", "model_run_id"], how="semi")
+    return there
 
 
-def _bars_of_today(table: str, work: Workspace, span: Window) -> pl.LazyFrame:
-    """key, session of the bars whose source, and price basis, the universe or the profile asks for: no others may stand beside them."""
-    rows = work.lake.scan(table, window=span).rename({TABLES[table].entity or "": "key"})
+def _stored(rows: pl.LazyFrame, table: str, end: dt.date, spans: pl.DataFrame, days: pl.DataFrame) -> pl.LazyFrame:
+    """`coverage.counts` of a year's rows, apart by what decides whether they stand."""
+    spec, by = TABLES[table], STANDS_BY.get(table, ())
+    rows = rows.filter(model=MODEL_NAME) if table == "oos_predictions" else coverage.present(rows, table, end)
+    return coverage.counts(rows.select(*by, key=spec.entity or "", session=spec.event_time), spans, days, *by)
+
+
+def _signals_that_stand(work: Workspace, span: Window) -> pl.LazyFrame:
+    """key, session."""
+    read = ["ticker", "session", "score", "model_run_id"]
+    scores = work.lake.scan("oos_predictions", window=span, scope={"model": MODEL_NAME})
+    on_time = ~pl.col("reason").fill_null("").str.starts_with(freshness.STALE)
+    rows = work.lake.scan("signal", window=span).filter(on_time, rule=decision_rule_of(work.settings.signal))
+    return rows.join(scores, on=read, how="semi", nulls_equal=True).select(key="ticker", session="session")
+
+
+def _sources_of_today(table: str, work: Workspace) -> pl.DataFrame:
+    """key, source, and of prices their basis, that the universe or the profile asks for: no other bars may stand beside them."""
+    own: list[tuple[str, ...]] = [(key, source.name) for source in sources(work.settings, table) for key in source.offers()]
     if table == "prices":
         listed = work.universe.listings
         own = [(known.ticker, source, stored_basis(known.sources)) for known in listed for source in known.sources]
-        named = pl.LazyFrame(own, schema=["key", "source", "price_basis"], orient="row")
-    else:
-        offered = [(key, source.name) for source in sources(work.settings, table) for key in source.offers()]
-        named = pl.LazyFrame(offered, schema={"key": pl.String, "source": pl.String}, orient="row")
-    return rows.join(named, on=named.collect_schema().names(), how="semi").select("key", "session")
+    return pl.DataFrame(own, schema=dict.fromkeys(("key", *STANDS_BY[table]), pl.String), orient="row")
 
 
 def _trained(work: Workspace) -> Demand:
@@ -248,10 +261,15 @@ def _lines(work: Workspace, kept: pl.DataFrame, days: pl.DataFrame) -> pl.DataFr
     """
     seen = days.join(score_versions(work), left_on=pl.col("session").dt.truncate("1q"), right_on="session", how="left")
     seen = with_rule_suffix(seen, work)
-    owner = ["account", "strategy", "key"]
+    counts = tally(work.lake, "equity", work.out_of_sample, _account_lines, kept, seen).sort(*OWNER, "window")
+    exits = pl.col("total").diff().over(OWNER).fill_null(pl.col("total"))
+    return counts.select(*OWNER, "window", "lines", exits=exits)
+
+
+def _account_lines(rows: pl.LazyFrame, kept: pl.DataFrame, seen: pl.DataFrame) -> pl.LazyFrame:
+    """account, strategy, key, window, lines (that stand), total (exits up to the last line) of a year's rows."""
     lines = (
-        work.lake.scan("equity", window=work.out_of_sample)
-        .select("account", "strategy", "session", "rule", "exits", key="ticker", on="scores")
+        rows.select("account", "strategy", "session", "rule", "exits", key="ticker", on="scores")
         .filter(pl.col("account").is_in(kept["account"].unique().implode()), pl.col("strategy").is_in(kept["strategy"].unique().implode()))
         .join(seen.lazy(), on="session")
         .join(kept.select("key", "start").unique().lazy(), on="key")
@@ -261,9 +279,7 @@ def _lines(work: Workspace, kept: pl.DataFrame, days: pl.DataFrame) -> pl.DataFr
         kept["rule"].unique().implode()
     )
     stands = named & (pl.col("on") == pl.col("scores")) & (pl.col("session") >= pl.col("start"))
-    counts = lines.group_by(*owner, "window").agg(lines=stands.sum(), total=pl.col("exits").max()).sort(*owner, "window").collect()
-    exits = pl.col("total").diff().over(owner).fill_null(pl.col("total"))
-    return counts.select(*owner, "window", "lines", exits=exits)
+    return lines.group_by(*OWNER, "window").agg(lines=stands.sum(), total=pl.col("exits").max())
 
 
 def _journal(work: Workspace, days: pl.DataFrame) -> pl.DataFrame:
@@ -275,16 +291,17 @@ def _journal(work: Workspace, days: pl.DataFrame) -> pl.DataFrame:
 
 def _first_scored(work: Workspace, names: Sequence[str]) -> pl.DataFrame:
     """account, key, start: the first scored session of each name's account and of the portfolio's."""
-    scored = (
-        work.lake.scan("oos_predictions", keys=names, window=work.out_of_sample, scope={"model": MODEL_NAME})
-        .filter(pl.col("score").is_not_null())
-        .group_by(key="ticker")
-        .agg(start=pl.col("session").min())
-        .collect()
-    )
+    years = tally(work.lake, "oos_predictions", work.out_of_sample, _first_of_year).filter(pl.col("key").is_in(list(names)))
+    scored = years.group_by("key").agg(pl.col("start").min()).sort("key")
     alone = scored.select(pl.lit("ticker").alias("account"), "key", "start")
     together = scored.select(pl.lit("portfolio").alias("account"), pl.lit(PORTFOLIO).alias("key"), pl.col("start").min()).unique()
     return pl.concat([alone, together.drop_nulls()])
+
+
+def _first_of_year(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """key, start: each name's first session with a score."""
+    scored = rows.filter(pl.col("score").is_not_null(), model=MODEL_NAME)
+    return scored.group_by(key="ticker").agg(start=pl.col("session").min())
 
 
 def cells(found: pl.DataFrame) -> set[tuple[str, str]]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from quant_assets.calendars import quarter_window, year_window
 from quant_assets.lake import coverage
+from quant_assets.lake.tallies import tally
 from quant_assets.workspace import Workspace
 
 STALE = "stale input"
@@ -44,8 +45,7 @@ def stale_inputs(work: Workspace, tickers: Sequence[str]) -> dict[str, str]:
 
 def _bars(work: Workspace, table: str) -> pl.DataFrame:
     """key, window (year), read_at: when the last bar that the table's year reads was fetched, of the name or of an index."""
-    bars = work.lake.scan("prices", window=work.history).group_by("ticker", _year().alias("year"))
-    fetched = bars.agg(pl.col("fetched_at").max()).sort("ticker", "year").collect()
+    fetched = tally(work.lake, "prices", work.history, _fetched).sort("ticker", "year")
     if table == "labels":  # a label of December ends in January
         read = fetched.with_columns(read_at=pl.max_horizontal("fetched_at", pl.col("fetched_at").shift(-1).over("ticker")))
     else:
@@ -53,6 +53,11 @@ def _bars(work: Workspace, table: str) -> pl.DataFrame:
         both = fetched.join(index.collect(), on="year", how="left").sort("ticker", "year")
         read = both.with_columns(read_at=pl.max_horizontal("fetched_at", "index_at").cum_max().over("ticker"))
     return read.select(key="ticker", window=pl.col("year").cast(pl.String), read_at="read_at")
+
+
+def _fetched(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """ticker, year, fetched_at of the last bar."""
+    return rows.group_by("ticker", _year().alias("year")).agg(pl.col("fetched_at").max())
 
 
 def _year() -> pl.Expr:

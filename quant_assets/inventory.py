@@ -3,23 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
+from quant_assets import schemas
 from quant_assets.calendars import Window
 from quant_assets.demand import GRIDS, demand, windows_of
+from quant_assets.errors import LakeError
 from quant_assets.workspace import Workspace
 
 TABLES = tuple(GRIDS)
+SCHEMA = {
+    **dict.fromkeys(("table", "ticker", "window"), pl.String),
+    **dict.fromkeys(("expected", "present"), pl.Int64),
+    **dict.fromkeys(("status", "reason", "run_id"), pl.String),
+}
 
 
-def inventory(work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
-    """table, ticker (ALL or a series where there is none), window, expected and present (sessions), status, reason, run_id of every
-    partition up to the night; of decisions those of the night.
+@dataclass(frozen=True)
+class Inventory:
+    """What could be counted, and what could not.
 
-    `status` is complete, partial or missing as the lake is now; withheld or failed when the last run said why.
+    Parameters
+    ----------
+    cells : table, ticker (ALL or a series where there is none), window, expected and present (sessions), status, reason, run_id of every
+        partition up to the night; of decisions those of the night. `status` is complete, partial or missing as the lake is now; withheld
+        or failed when the last run said why.
+    damaged : the tables with a file that cannot be read.
+    unknown : the tables that follow from what is in such a file.
     """
-    return pl.concat([_of(table, work, tickers) for table in TABLES])
+
+    cells: pl.DataFrame
+    damaged: dict[str, LakeError]
+    unknown: dict[str, LakeError]
+
+
+def inventory(work: Workspace, tickers: Sequence[str]) -> Inventory:
+    """Of all tables. One that cannot be counted keeps no other from it."""
+    cells = [pl.DataFrame(schema=SCHEMA)]
+    damaged: dict[str, LakeError] = {}
+    unknown: dict[str, LakeError] = {}
+    for table in TABLES:
+        try:
+            cells.append(_of(table, work, tickers))
+        except LakeError as error:
+            own = _damage(table, work)
+            (unknown if own is None else damaged)[table] = own or error
+    return Inventory(pl.concat(cells), damaged, unknown)
+
+
+def _damage(table: str, work: Workspace) -> LakeError | None:
+    """What is wrong with the table's own files."""
+    try:
+        if table in schemas.TABLES:
+            work.lake.scan(table)
+    except LakeError as error:
+        return error
+    return None
 
 
 def incomplete(work: Workspace) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -23,6 +24,7 @@ from pydantic_settings import (
 
 from quant_assets.calendars import quarter_window, year_window
 from quant_assets.errors import BadArgument
+from quant_assets.vendors import VENDORS
 
 FILE_NAME = "quant_assets.toml"
 HOME_VARIABLE = "QUANT_ASSETS_HOME"
@@ -142,7 +144,7 @@ class Settings(BaseSettings):
         home = init_settings.init_kwargs.get("home") if isinstance(init_settings, InitSettingsSource) else None
         file = TomlConfigSettingsSource(settings_cls, toml_file=(home or find_home()) / FILE_NAME)
         if "home" in file.toml_data:  # the file's own place is the home
-            raise _wrong_key("home", _known_keys(("home",)), name="home")
+            raise _wrong_key(("home",), _known_keys(("home",)), (home or find_home()) / FILE_NAME)
         return init_settings, env_settings, file
 
     @classmethod
@@ -156,16 +158,21 @@ class Settings(BaseSettings):
         known = _known_keys(("",))
         for variable in sorted(os.environ):
             if variable.upper().startswith(PREFIX) and _top_level(variable) not in known:
-                raise _wrong_key(variable, known, name=_top_level(variable))
+                raise _wrong_key((_top_level(variable),), known, variable)
         home = home or find_home()
         try:
-            return cls(home=home, **overrides)
+            settings = cls(home=home, **overrides)
         except ValidationError as error:
-            raise _explain(error) from None
+            raise _explain(error, home / FILE_NAME) from None
         except SettingsError as error:  # a variable that names a section does not hold JSON
             raise BadArgument(str(error), remedy=f"set its keys one by one, as {PREFIX}SECTION__KEY") from None
         except ValueError as error:  # the TOML itself does not parse
             raise BadArgument(f"{home / FILE_NAME} cannot be read: {error}", remedy="correct the file") from None
+        for vendor in settings.sources:
+            if vendor not in VENDORS:
+                location = ("sources", vendor)
+                raise _wrong_key(location, VENDORS, _place(location, home / FILE_NAME))
+        return settings
 
     def path(self, folder: Path) -> Path:
         """The folder, or file, as seen from the home."""
@@ -230,20 +237,32 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     return [name for name in model.model_fields if name != "home"]
 
 
-def _wrong_key(shown: str, known: list[str], *, name: str) -> BadArgument:
-    nearest = difflib.get_close_matches(name, known, n=1)
+def _place(location: tuple[int | str, ...], file: Path) -> str | Path:
+    """Where a setting stands: the variable that overrides it, one that holds its section as JSON, one of a key below it, else the file."""
+    variables = {variable.upper(): variable for variable in sorted(os.environ)}
+    names = [f"{PREFIX}{'__'.join(map(str, location[:n]))}".upper() for n in range(1, len(location) + 1)]
+    if names[-1] in variables:
+        return variables[names[-1]]
+    for name, below in zip(names, location[1:], strict=False):
+        if name in variables and f'"{below}"' in os.environ[variables[name]]:
+            return variables[name]
+    return next((variable for name, variable in variables.items() if name.startswith(f"{names[-1]}__")), file)
+
+
+def _wrong_key(location: tuple[int | str, ...], known: Sequence[str], place: str | Path) -> BadArgument:
+    """Of a setting that stands in a file, or in a variable of this name."""
+    nearest = difflib.get_close_matches(str(location[-1]), known, n=1)
     remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
-    return BadArgument(f"unknown setting {shown!r}", remedy=remedy.rstrip("."))
+    where = place if isinstance(place, Path) else f"the environment variable {place}"
+    return BadArgument(f"unknown setting {'.'.join(map(str, location))!r} in {where}", remedy=remedy.rstrip("."))
 
 
-def _explain(error: ValidationError) -> BadArgument:
+def _explain(error: ValidationError, file: Path) -> BadArgument:
     first = error.errors()[0]
     location = first["loc"]
     name = ".".join(map(str, location))
     if first["type"] == "extra_forbidden":
-        return _wrong_key(name, _known_keys(location), name=str(location[-1]))
-    shown = name if isinstance(first["input"], dict) else f"{name} = {first['input']!r}"  # a section's own rule names its values
-    return BadArgument(
-        f"setting {shown}: {first['msg'].removeprefix('Value error, ')}",
-        remedy=f"correct it in {FILE_NAME} or the environment",
-    )
+        return _wrong_key(location, _known_keys(location), _place(location, file))
+    whole = isinstance(first["input"], dict)  # a section's own rule names its values, which may stand in several places
+    shown, where = (name, f"{file} or the environment") if whole else (f"{name} = {first['input']!r}", _place(location, file))
+    return BadArgument(f"setting {shown}: {first['msg'].removeprefix('Value error, ')}", remedy=f"correct it in {where}")

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from quant_assets.backup.archive import Archive, Manifest, opened
 from quant_assets.backup.relocate import relocate
 from quant_assets.backup.stores import CONFIGURATION, MLFLOW_ARTIFACTS, MLFLOW_DATABASE, RESTORING, SETTINGS, Store, configuration, stores
 from quant_assets.errors import LakeError
-from quant_assets.lake.night_lock import night_lock
+from quant_assets.lake.night_lock import lock_of, night_lock
 from quant_assets.settings import FILE_NAME, Settings
 
 MAKE_ROOM = "restore into an empty home, or move them away (`make clean` removes every store)"
@@ -48,7 +48,7 @@ def restore(file: Path, *, home: Path) -> Restored:
         settings = _settings(home, saved.get(SETTINGS))
         places = stores(settings)
         try:
-            with night_lock(settings.lake_root), _staged(places):
+            with _alone(settings.lake_root, places), _staged(places):
                 _refuse_lack_of_space(archive.manifest, places)
                 _unpack(archive, places)
                 _relocate(archive.manifest, settings)
@@ -98,6 +98,27 @@ def _staged(places: Sequence[Store]) -> Iterator[None]:
         yield
     finally:
         _clear(places)
+
+
+@contextmanager
+def _alone(lake_root: Path, places: Sequence[Store]) -> Iterator[None]:
+    """Holds the lock of a night. After a failure the folders and the lock that were not there before are gone again."""
+    lock = lock_of(lake_root)
+    folders = {folder for store in places for folder in (store.stage.parent, *store.stage.parent.parents) if not folder.exists()}
+    is_new = not lock.exists()
+    try:
+        with night_lock(lake_root):
+            try:
+                yield
+            except BaseException:
+                if is_new:
+                    lock.unlink(missing_ok=True)  # while it is held: whoever opened it meanwhile finds that it has no name, and tries again
+                raise
+    except BaseException:
+        for folder in sorted(folders, reverse=True):
+            with suppress(OSError):  # it holds something, or was never made
+                folder.rmdir()
+        raise
 
 
 def _clear(places: Sequence[Store]) -> None:

@@ -1,7 +1,8 @@
 """From a home to an archive, while a night or the UI may be at work in it.
 
-First a snapshot of the stores is taken, in a moment, then it is packed. No lock of the stores is needed: each file is whole, and what a
-night had not finished at that moment the next run after a restore finds missing, as after a night that was killed.
+First a snapshot of the stores is taken, in a moment, then its lake is read through, then it is packed. No lock of the stores is needed:
+each file is whole, and what a night had not finished at that moment the next run after a restore finds missing, as after a night that was
+killed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from quant_assets.backup import archive
 from quant_assets.backup.archive import Manifest
 from quant_assets.backup.stores import Copy, configuration, copy_file, stores
 from quant_assets.errors import LakeError, LockHeld
+from quant_assets.lake import Lake
 from quant_assets.settings import Settings
 
 FOLDER = "backups"
@@ -41,7 +43,8 @@ def save(settings: Settings, *, now: dt.datetime) -> Saved:
 
     Raises
     ------
-    LakeError : nothing is stored yet, a store cannot be read, or the disk does not take the archive: no archive was written.
+    LakeError : nothing is stored yet, a file of the lake is damaged, a store cannot be read, or the disk does not take the archive: no
+        archive was written.
     LockHeld : another backup of this home is being written.
     """
     folder = settings.home / FOLDER
@@ -51,6 +54,7 @@ def save(settings: Settings, *, now: dt.datetime) -> Saved:
     try:
         with _unfinished(folder) as unfinished:
             files = _snapshot(settings, unfinished / "snapshot")
+            _refuse_damage(unfinished / "snapshot" / "lake", settings.lake_root)
             manifest = Manifest(
                 format=archive.FORMAT,
                 version=importlib.metadata.version("quant-assets"),
@@ -63,6 +67,14 @@ def save(settings: Settings, *, now: dt.datetime) -> Saved:
     except (OSError, sqlite3.Error) as error:
         raise LakeError(f"{file} cannot be written ({error})", remedy="free disk space or mend what is named, then back up again") from None
     return Saved(file, manifest, file.stat().st_size)
+
+
+def _refuse_damage(taken: Path, lake_root: Path) -> None:
+    """Raises LakeError naming each file of the lake that cannot be read, by the place it was taken from."""
+    try:
+        Lake(taken).check(pages=True)
+    except LakeError as error:
+        raise LakeError(f"no backup was written: {error.message.replace(str(taken), str(lake_root))}", remedy=error.remedy) from None
 
 
 @contextmanager

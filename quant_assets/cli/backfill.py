@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Line:
-    """One phase of the plan; `seconds` is None when nothing of its kind has run yet."""
+    """One phase of the plan; `cells` are partitions that hold something, `seconds` is None when nothing of its kind has run yet."""
 
     phase: str
     windows: str
@@ -135,11 +135,12 @@ def _plan(instance: Any, work: Workspace, asked: Backfill) -> list[Line]:
         if not runs:
             continue
         windows = sorted({window for run in runs for window in run.windows})
-        cells = sum(len(run.windows) * max(len(run.tickers), 1) for run in runs)
+        cells = asked.cells(phase, work, runs)
+        names = len({key for key, _ in cells}) if phase.by_ticker else 0
+        taken = sum(len(run.windows) * max(len(run.tickers), 1) for run in runs)  # what the times of earlier runs are counted in too
         each = seconds_a_cell(instance, work, phase)
-        names = len({ticker for run in runs for ticker in run.tickers})
         span = windows[0] if len(windows) == 1 else f"{windows[0]}..{windows[-1]}"
-        lines.append(Line(phase.name, span, names, len(runs), cells, None if each is None else each * cells))
+        lines.append(Line(phase.name, span, names, len(runs), len(cells), None if each is None else each * taken))
     return lines
 
 

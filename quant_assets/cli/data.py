@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 import typer
 from rich.table import Table
@@ -11,6 +13,9 @@ from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, d
 from quant_assets.gathered import COMPANIES, ECONOMY
 from quant_assets.reporting import wording
 from quant_assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from quant_assets.inventory import Inventory
 
 group = typer.Typer(help="What is stored, what is missing and why.", no_args_is_help=True)
 app.add_typer(group, name="data")
@@ -30,14 +35,21 @@ def coverage(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName =
     from quant_assets.inventory import inventory
 
     work = Workspace.open(settings_for(profile), as_of=date_from(as_of, "--as-of"))
-    cells = inventory(work, chosen(work.universe, tickers))
+    found = inventory(work, chosen(work.universe, tickers))
     if as_json:
-        print_json({"items": cells.to_dicts()})
-        return
+        told = {**found.damaged, **found.unknown}
+        errors = [{"table": table, "message": error.message, "remedy": error.remedy} for table, error in told.items()]
+        print_json({"items": found.cells.to_dicts(), "errors": errors})
+        raise typer.Exit(1 if errors else 0)
     screen.print(f"Up to {work.as_of}, profile {work.settings.profile}")
-    screen.print(_by_table(cells))
+    screen.print(_by_table(found))
     screen.print()
-    gaps = _gaps(cells)
+    for table, error in found.damaged.items():
+        screen.print(f"{table}: damaged: {error}", soft_wrap=True, markup=False)
+    for why in dict.fromkeys(map(str, found.unknown.values())):
+        who = ", ".join(table for table, error in found.unknown.items() if str(error) == why)
+        screen.print(f"{who}: not known: {why}", soft_wrap=True, markup=False)
+    gaps = _gaps(found.cells)
     for table, names, span, missing, status, reason in gaps.head(SHOWN).iter_rows():
         who = ", ".join(names) if len(names) <= LISTED_NAMES else wording.count(len(names), "name")
         why = f": {reason}" if reason else ""
@@ -46,6 +58,8 @@ def coverage(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName =
         )
     if gaps.height > SHOWN:
         screen.print(f"and {gaps.height - SHOWN} more; --json lists every partition")
+    if found.damaged or found.unknown:
+        raise typer.Exit(1)
     screen.print("`quant-assets backfill --only-missing` completes them." if gaps.height else "Nothing is missing.")
 
 
@@ -59,8 +73,8 @@ def download(profile: ProfileName = None) -> None:
     screen.print(f"{wording.count(fetch_set(settings), 'new file')} in {native_folder(settings)}", soft_wrap=True)
 
 
-def _by_table(cells: pl.DataFrame) -> Table:
-    totals = cells.group_by("table", maintain_order=True).agg(
+def _by_table(found: Inventory) -> Table:
+    totals = found.cells.group_by("table", maintain_order=True).agg(
         whole=(pl.col("status") == "complete").sum(), n=pl.len(), present=pl.col("present").sum(), expected=pl.col("expected").sum()
     )
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -70,6 +84,9 @@ def _by_table(cells: pl.DataFrame) -> Table:
     for table, whole, n, present, expected in totals.iter_rows():
         unit = f" {UNITS[table]}s" if table in UNITS else ""
         shown.add_row(table, f"{whole:,} of {n:,}", f"{present:,} of {expected:,}{unit}")
+    for word, tables in (("damaged", found.damaged), ("not known", found.unknown)):
+        for table in tables:
+            shown.add_row(table, word)
     return shown
 
 

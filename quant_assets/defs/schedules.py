@@ -7,11 +7,13 @@ import datetime as dt
 import dagster as dg
 import polars as pl
 
-from quant_assets.calendars import TIMEZONE, Window, is_session, last_settled_session, session_close, session_offset
+from quant_assets.backfill import DECISIONS
+from quant_assets.calendars import TIMEZONE, Window, day_window, is_session, last_settled_session, session_close, session_offset
 from quant_assets.defs.chain import attempts, bury, open_chain, requests
 from quant_assets.defs.jobs import job_name
+from quant_assets.demand import demand
 from quant_assets.freshness import stale_inputs
-from quant_assets.lake import night_lock
+from quant_assets.lake import coverage, night_lock
 from quant_assets.planning import PHASES, REPORT, Rectangle, Step, missing_cells, plan, windows_of
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace, last_known_session
@@ -21,7 +23,7 @@ EVERY_HALF_HOUR = "15,45 13-23 * * 1-5"
 CATCH_UP_SESSIONS = 5
 """A machine that was off for longer decides the last of the missed sessions; `backfill` decides older ones."""
 MAX_ATTEMPTS = 3
-DECISIONS = PHASES[PHASES.index(REPORT) - 1 :]
+LAST_PHASES = PHASES[PHASES.index(REPORT) - 1 :]
 """The phases of the decision grid, and the warehouse."""
 
 
@@ -69,15 +71,24 @@ def _first_to_look_at(settings: Settings, last: dt.date) -> dt.date:
 
 
 def _undecided(work: Workspace, *, running: bool) -> bool:
-    """Whether the night lacks a decision or what shows it. A name that was lost at any phase lacks its decision, so nothing else need be
-    looked at, twice an hour, in all of the history.
+    """Whether the night lacks a decision. A name that was lost at any phase lacks its decision, so nothing else need be looked at, twice
+    an hour, in all of the history.
 
     Parameters
     ----------
-    running : the night is the last one: a decision on something old is made again. An earlier night's stands unless its scores changed.
+    running : the night is the last one: it also lacks what shows it, and a decision on something old is made again. What was decided on an
+        earlier night stands, with the versions it read, whatever has been corrected since.
     """
     names = work.universe.tickers
-    return any(missing_cells(phase, work, tickers=names) for phase in DECISIONS) or (running and bool(stale_inputs(work, names)))
+    if running:
+        return any(missing_cells(phase, work, tickers=names) for phase in LAST_PHASES) or bool(stale_inputs(work, names))
+    return any(_without_row(table, work) for table in DECISIONS)
+
+
+def _without_row(table: str, work: Workspace) -> bool:
+    """Whether a name has no row of the night."""
+    stored = coverage.stored_sessions(work.lake, table, day_window(work.as_of))
+    return not demand(table, work, work.universe.tickers).expected.join(stored, on="key", how="anti").is_empty()
 
 
 def _first_step(work: Workspace) -> Step:

@@ -20,7 +20,6 @@ from quant_assets.schemas import TABLES, UTC
 from quant_assets.universe import Universe
 
 ALL = "ALL"
-SESSION_SCHEMA = {"key": pl.String, "session": pl.Date}
 
 
 def listed_sessions(universe: Universe, window: Window, *, tickers: Sequence[str] | None = None, table: str = "prices") -> pl.DataFrame:
@@ -57,18 +56,28 @@ def cells_within(spans: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     return placed.group_by("key", "window").agg(pl.col("n").sum(), pl.col("first").min()).sort("key", "window")
 
 
-def short_cells(expected: pl.DataFrame, spans: pl.DataFrame, days: pl.DataFrame, stored: pl.LazyFrame) -> pl.DataFrame:
+def short_cells(expected: pl.DataFrame, there: pl.DataFrame) -> pl.DataFrame:
     """The expected cells of which sessions are missing; n: how many.
 
     Parameters
     ----------
-    expected, spans, days : as of `cells_within`.
-    stored : key, session, each pair once; what is not expected does not count.
+    expected : as of `cells_within`. there : as of `counts`.
+    """
+    totals = there.group_by("key", "window").agg(pl.col("there").sum())
+    found = expected.join(totals, on=["key", "window"], how="left", maintain_order="left")
+    return found.with_columns(pl.col("n") - pl.col("there").fill_null(0)).filter(pl.col("n") > 0).drop("there")
+
+
+def counts(stored: pl.LazyFrame, spans: pl.DataFrame, days: pl.DataFrame, *by: str) -> pl.LazyFrame:
+    """key, window, `by`, there: how many of the stored sessions lie in each cell.
+
+    Parameters
+    ----------
+    stored : key, session, `by`, each key and session once; what is not expected does not count.
+    spans, days : as of `cells_within`.
     """
     there = stored.join(days.lazy(), on="session").join(spans.lazy(), on="key").filter(within_span())
-    counts = there.group_by("key", "window").agg(there=pl.len()).collect()
-    found = expected.join(counts, on=["key", "window"], how="left", maintain_order="left")
-    return found.with_columns(pl.col("n") - pl.col("there").fill_null(0)).filter(pl.col("n") > 0).drop("there")
+    return there.group_by("key", "window", *by).agg(there=pl.len())
 
 
 def listings(universe: Universe, tickers: Sequence[str] | None = None, *, table: str = "prices") -> pl.DataFrame:
@@ -93,19 +102,17 @@ def every_session(keys: Sequence[str], window: Window) -> pl.DataFrame:
 
 
 def stored_sessions(lake: Lake, table: str, window: Window, *, scope: Mapping[str, str] | None = None) -> pl.DataFrame:
-    """key, session: the rows a table has in the window. A label that is still null after its end does not count."""
-    return stored_rows(lake, table, window, scope=scope).collect()
-
-
-def stored_rows(lake: Lake, table: str, window: Window, *, scope: Mapping[str, str] | None = None) -> pl.LazyFrame:
-    """The same, not read yet."""
+    """key, session: the rows a table has in the window, as far as `present`."""
     spec = TABLES[table]
-    rows = lake.scan(table, window=window, scope=scope)
-    if table == "labels":
-        rows = rows.filter(pl.col("label").is_not_null() | (pl.col("label_end") >= window.end))
     key = pl.col(spec.entity) if spec.entity else pl.lit(ALL)
+    rows = present(lake.scan(table, window=window, scope=scope), table, window.end)
     found = rows.select(key=key, session=pl.col(spec.event_time))
-    return found if len(spec.key) == 1 + bool(spec.entity) else found.unique()
+    return (found if len(spec.key) == 1 + bool(spec.entity) else found.unique()).collect()
+
+
+def present(rows: pl.LazyFrame, table: str, before: dt.date) -> pl.LazyFrame:
+    """The rows that count: not a label that is still null though it ended before that day."""
+    return rows.filter(pl.col("label").is_not_null() | (pl.col("label_end") >= before)) if table == "labels" else rows
 
 
 def holes(expected: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:

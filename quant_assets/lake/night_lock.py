@@ -13,10 +13,14 @@ from quant_assets.errors import LakeError, LockHeld
 FILE_NAME = "night.lock"
 
 
+def lock_of(lake_root: Path) -> Path:
+    return lake_root.parent / FILE_NAME
+
+
 @contextmanager
 def night_lock(lake_root: Path) -> Iterator[None]:
     """Raises LockHeld when another night, or a restore, is writing the same lake, LakeError when the folder cannot be written."""
-    file = lake_root.parent / FILE_NAME
+    file = lock_of(lake_root)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file, timeout=0)
@@ -35,7 +39,7 @@ def night_lock(lake_root: Path) -> Iterator[None]:
 
 def is_held(lake_root: Path) -> bool:
     """Whether a terminal's run, or a restore, holds the lake at this moment."""
-    if not (lake_root.parent / FILE_NAME).exists():
+    if not lock_of(lake_root).exists():
         return False
     try:
         with night_lock(lake_root):

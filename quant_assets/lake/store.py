@@ -12,7 +12,7 @@ import functools
 import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,8 @@ ROW_GROUP_ROWS = 16_384
 # Rewriting a 500-name year takes a fraction of a second, so this outlasts hundreds of queued writers.
 LOCK_PATIENCE_SECONDS = 600
 
+Version = tuple[int, int, int]
+"""Inode, size in bytes and modification time in ns of a file: another one once it was replaced."""
 RESTORE = "delete the file and run again: the run restores it"
 MAKE_WRITABLE = "free disk space or make the folder writable, then run again"
 
@@ -171,6 +173,15 @@ class Lake:
         if damage:
             told = "; ".join(error.message for error in damage)
             raise LakeError(f"{len(damage)} files are damaged: {told}", remedy="delete them and run again: the run restores them")
+
+    def versions(self, table: str, window: Window | None = None) -> dict[int, Version]:
+        """Year to version of each stored file of the table that the window touches, ascending."""
+        self._table(table)
+        found = {}
+        for file in self._files(table, window):
+            with suppress(FileNotFoundError):  # emptied by a writer since it was listed
+                found[_year_of(file.parent.name)] = _version(file)
+        return found
 
     def tables(self) -> list[str]:
         """Declared tables with at least one file, in the order of declaration."""
@@ -313,10 +324,10 @@ def _checked(table: Table, files: Iterable[Path]) -> list[Path]:
     present = []
     for file in files:
         try:
-            stat = file.stat()
+            version = _version(file)
         except FileNotFoundError:  # never written, or emptied by a writer since it was listed
             continue
-        stored = _footer(file, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        stored = _footer(file, version)
         for column in table.columns:
             found = stored.get(column.name)
             if found is None and not column.nullable:
@@ -327,9 +338,15 @@ def _checked(table: Table, files: Iterable[Path]) -> list[Path]:
     return present
 
 
+def _version(file: Path) -> Version:
+    """Raises FileNotFoundError."""
+    stat = file.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
 @functools.lru_cache(maxsize=4096)
-def _footer(file: Path, inode: int, size: int, modified_ns: int) -> pl.Schema:
-    """The stored schema; inode, size and modification time stand for the version of the file."""
+def _footer(file: Path, version: Version) -> pl.Schema:
+    """The stored schema of this version of the file."""
     with _read_errors(file):
         return pl.scan_parquet(file, glob=False, hive_partitioning=False).collect_schema()
 

@@ -85,6 +85,9 @@ def _live(data: Path, told: tuple[tuple[str, Vendor], ...]) -> tuple[Source, ...
     from quant_assets.sources.sec_facts import SecFacts
     from quant_assets.sources.wire.wire import Wire
     from quant_assets.sources.yahoo import YahooIndices, YahooPrices
+    from quant_assets.sources.yahoo_company import YahooCompanyInfo, YahooHolders
+    from quant_assets.sources.yahoo_earnings import YahooEarnings
+    from quant_assets.sources.yahoo_options import YahooOptions
 
     vendors = dict(told)
     wire = Wire(data, base_urls={vendor: at.base_url for vendor, at in told if at.base_url})
@@ -96,7 +99,11 @@ def _live(data: Path, told: tuple[tuple[str, Vendor], ...]) -> tuple[Source, ...
         FredMacro(wire, series=list(dict.fromkeys((*SERIES, *further)))),
         SecFacts(wire, contact=vendors.get("sec", Vendor()).contact),
         MassiveOptions(wire),
+        YahooOptions(wire),
         MassiveQuotes(wire),
+        YahooCompanyInfo(wire),
+        YahooEarnings(wire),
+        YahooHolders(wire),
         AlphaVantageEarnings(wire),
         AlphaVantageOverview(wire),
         FinnhubEarnings(wire),

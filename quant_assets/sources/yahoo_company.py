@@ -16,6 +16,7 @@ from quant_assets.calendars import Window
 from quant_assets.sources.vendor_rows import Record, new_york_day, number, raw_frame, rows_of, text, unreadable
 from quant_assets.sources.yahoo_vendor import OverYahoo, delivered, yahoo_symbol
 
+LATEST_REPORT = dt.timedelta(days=366)
 OF_A_HOLDER = ("Holder", "Date Reported", "Shares", "pctHeld", "Value")
 # Fields that are not kept, as they change with every trade or with the time of day:
 QUOTE_PREFIXES = ("regularMarket", "preMarket", "postMarket", "overnightMarket", "fullday", "bid", "ask")
@@ -33,8 +34,8 @@ class YahooHolders(OverYahoo):
     table = "holders"
 
     def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
-        """Whatever is asked for, although only the last report of each holder is there."""
-        return dict.fromkeys(keys or (), Window(dt.date.min, dt.date.max))
+        """The last year: only the last report of each holder is there."""
+        return dict.fromkeys(keys or (), Window(self._today - LATEST_REPORT, self._today + dt.timedelta(days=1)))
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
         """yfinance's columns, ticker and kind, of the holdings reported for a day of the window.

@@ -39,8 +39,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return kept
 
 
-def assert_nothing_in_place(home: Path) -> None:
-    assert [path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()] in ([], ["data/night.lock"])
+def assert_nothing_left(home: Path) -> None:
+    assert list(home.rglob("*")) == []
 
 
 def rewritten(archive: Path, target: Path, change: Callable[[Members], None]) -> Path:
@@ -116,6 +116,9 @@ def test_a_store_with_anything_in_it_is_refused(archive: Path, tmp_path: Path, s
     places = stores(Settings.load(home=tmp_path))
     for each in places[:store] + places[store + 1 :]:
         each.place.unlink() if each.left_out is None else shutil.rmtree(each.place)
+    for empty in (path for path in sorted(tmp_path.rglob("*"), reverse=True) if path.is_dir() and not any(path.iterdir())):
+        empty.rmdir()
+    (tmp_path / "data" / "night.lock").unlink()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(LakeError, match=re.escape(f"there is something in {places[store].place}; restore into an empty home")) as refused:
         restore(archive, home=tmp_path)
@@ -136,7 +139,7 @@ def test_a_night_at_work_is_not_disturbed(archive: Path, tmp_path: Path):
     (tmp_path / "data").mkdir()
     with FileLock(tmp_path / "data" / "night.lock"), pytest.raises(LockHeld, match="another run is writing this lake"):
         restore(archive, home=tmp_path)
-    assert_nothing_in_place(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["data", "data/night.lock"]
 
 
 def test_what_is_no_backup(archive: Path, tmp_path: Path):
@@ -186,7 +189,7 @@ def test_an_archive_cut_short_or_changed_anywhere_puts_nothing_in_place(archive:
             damaged.write_bytes(content)
             with pytest.raises((LakeError, BadArgument), match=r"is damaged|is not a backup"):
                 restore(damaged, home=tmp_path / name)
-            assert_nothing_in_place(tmp_path / name)
+            assert_nothing_left(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,7 @@ def test_an_archive_that_is_not_what_its_manifest_says(archive: Path, tmp_path: 
     file = rewritten(archive, tmp_path / "changed.tar.gz", change)
     with pytest.raises(LakeError, match=f"{file} is damaged: .*{told}.*; use another backup"):
         restore(file, home=tmp_path / "home")
-    assert_nothing_in_place(tmp_path / "home")
+    assert_nothing_left(tmp_path / "home")
 
 
 @pytest.mark.parametrize("name", ["lake/../../../escaped", "settings/../escaped", "escaped", "/escaped"])
@@ -219,7 +222,7 @@ def test_no_member_lands_outside_the_stores(archive: Path, tmp_path: Path, name:
     file = rewritten(archive, tmp_path / "evil.tar.gz", rename)
     with pytest.raises(LakeError, match=r"is damaged|belongs to no store"):
         restore(file, home=tmp_path / "deep" / "home")
-    assert_nothing_in_place(tmp_path / "deep" / "home")
+    assert_nothing_left(tmp_path / "deep" / "home")
     assert not list(tmp_path.rglob("escaped"))
     assert not Path("/escaped").exists()
 
@@ -231,7 +234,7 @@ def test_a_disk_that_is_too_small_is_known_before(archive: Path, tmp_path: Path)
     file = rewritten(archive, tmp_path / "large.tar.gz", edited_manifest(grow))
     with pytest.raises(LakeError, match=r"1,000,000,000,000\.\d MB would be unpacked below .*, and its disk has .* MB free; free disk"):
         restore(file, home=tmp_path / "home")
-    assert_nothing_in_place(tmp_path / "home")
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path):
@@ -249,7 +252,7 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path):
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {file} cannot be unpacked into {empty} (")
     assert "Traceback" not in done.stderr
-    assert_nothing_in_place(empty)
+    assert_nothing_left(empty)
 
 
 def test_no_backup_named_is_told_which_one_there_is(tmp_path: Path):

@@ -172,6 +172,28 @@ def test_nothing_stored_is_nothing_to_save(tmp_path: Path):
     assert not (tmp_path / "backups").exists()
 
 
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_damaged_lake_is_not_saved_in_silence(tmp_path: Path, flipped: bool):
+    """A file cut short, or one whose footer is sound and whose page is not."""
+    settings = small_home(tmp_path / "home")
+    torn = settings.lake_root / TABLE / "year=2012" / "part.parquet"
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[:4] + bytes(60) + whole[64:] if flipped else whole[:-20])
+    done = subprocess.run(
+        [sys.executable, "-m", "quant_assets.cli.backup", "save"],
+        env={**os.environ, "QUANT_ASSETS_HOME": str(settings.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: no backup was written: {torn} is not a readable parquet file (")
+    assert done.stderr.strip().endswith("; delete the file and run again: the run restores it.")
+    assert [path.name for path in (settings.home / "backups").iterdir()] == [".lock"]
+    torn.unlink()
+    assert save(settings, now=NOW).file.exists()
+
+
 def test_one_backup_at_a_time_and_a_killed_one_leaves_nothing(tmp_path: Path):
     settings = small_home(tmp_path / "home")
     left = settings.home / "backups" / ".unfinished" / "snapshot" / "lake"

@@ -29,6 +29,15 @@ def test_the_plan_runs_nothing(finished: Home):
     assert finished.files() == before
 
 
+def test_the_plan_counts_what_data_coverage_counts(finished: Home):
+    """FB was listed in 2012: its years before belong to the one rectangle that is run, and hold nothing."""
+    _, plan = finished.json("backfill", "--plan", "--tables", "prices,oos_predictions")
+    _, coverage = finished.json("data", "coverage")
+    for line, table in zip(plan["items"], ("prices", "oos_predictions"), strict=True):
+        assert line["runs"] <= 2
+        assert line["cells"] == sum(1 for cell in coverage["items"] if cell["table"] == table)
+
+
 def test_everything_again_changes_no_row(finished: Home, copy: Callable[[], Home]):
     home = copy()
     done = home.run("backfill", "--start", "2011-01-01", "--tables", "prices,features,labels,equity")

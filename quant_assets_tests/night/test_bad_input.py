@@ -196,3 +196,31 @@ def test_one_bad_name_does_not_stop_the_others(tmp_path: Path):
     assert "ZZZ" not in set(home.table("prices")["ticker"])
     withheld = home.lake.scan("coverage", window=home.workspace().history).filter(pl.col("status") == "withheld").collect()
     assert set(withheld["ticker"]) == {"ZZZ"}
+
+
+def test_a_damaged_file_hides_no_other_table(copy: Callable[[], Home]):
+    home = copy()
+    _, whole = home.json("data", "coverage")
+    torn = home.folder / "data" / "lake" / "signal" / "year=2013" / "part.parquet"
+    torn.write_bytes(torn.read_bytes()[:-20])
+    shown = home.run("data", "coverage")
+    assert shown.returncode == 1
+    assert f"signal: damaged: {torn} is not a readable parquet file (" in shown.stdout
+    assert "delete the file and run again: the run restores it." in shown.stdout
+    assert "Traceback" not in shown.stderr
+    code, told = home.json("data", "coverage")
+    assert code == 1
+    assert told["items"] == [cell for cell in whole["items"] if cell["table"] != "signal"]
+    assert [error["table"] for error in told["errors"]] == ["signal"]
+    assert whole["errors"] == []
+
+
+def test_what_follows_from_a_damaged_file_is_not_known(copy: Callable[[], Home]):
+    home = copy()
+    torn = home.folder / "data" / "lake" / "prices" / "year=2007" / "part.parquet"
+    torn.write_bytes(b"")
+    shown = home.run("data", "coverage")
+    assert shown.returncode == 1
+    assert f"prices: damaged: {torn} is not a readable parquet file (" in shown.stdout
+    assert f"features, labels: not known: {torn} is not a readable parquet file (" in shown.stdout
+    assert "Nothing is missing" not in shown.stdout

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.events import EngineEventData
 from filelock import FileLock
 
+from quant_assets.backfill import DECISIONS
+from quant_assets.calendars import day_window
 from quant_assets.definitions import build_defs
 from quant_assets.defs.chain import BUSY, Link, bury
 from quant_assets.defs.schedules import tonight
@@ -92,6 +95,45 @@ def test_the_session_that_has_closed_is_asked_for(finished: Home, moment: str, n
         assert request.run_key.startswith(f"{night}:1:indices:")
         again = tonight(settings_of(finished), instance, new_york(moment))
         assert [each.run_key for each in again] == [request.run_key]
+
+
+def score_again(home: Home, day: dt.date) -> None:
+    """A vendor's correction has moved the score of one name."""
+    told = {"keys": ["AAPL"], "window": day_window(day)}
+    rows = home.lake.scan("oos_predictions", **told).collect()
+    assert rows.height == 1
+    home.lake.replace("oos_predictions", rows.with_columns(pl.col("score") + 0.01), **told)
+
+
+def test_a_decided_night_stands_whatever_is_corrected_afterwards(finished: Home, copy: Callable[[], Home]):
+    home = copy()
+    settings, last, earlier = settings_of(home), dt.date(2013, 3, 1), dt.date(2013, 2, 28)
+    scores = home.lake.scan("oos_predictions", window=day_window(earlier)).select("ticker", "score", "model_run_id").collect()
+    for table in DECISIONS:  # as if the night before had been decided too
+        rows = home.lake.scan(table, window=day_window(last)).collect().with_columns(session=pl.lit(earlier))
+        if table == "signal":
+            rows = rows.drop("score", "model_run_id").join(scores, on="ticker", how="left").select(rows.columns)
+        home.lake.replace(table, rows, keys=None, window=day_window(earlier))
+
+    def asked_for() -> str | None:
+        """The night that the schedule begins on the following Saturday."""
+        with instance_of(home) as instance:
+            found = tonight(settings, instance, new_york("2013-03-02T13:15"))
+        return None if isinstance(found, dg.SkipReason) else found[0].tags["quant_assets/as_of"]
+
+    assert asked_for() is None
+    score_again(home, earlier)
+    assert asked_for() is None
+    decide = next(phase for phase in DECIDING if phase.name == "decide")  # what `run --as-of` would do again
+    assert ("AAPL", str(earlier)) in missing_cells(decide, Workspace.open(settings, as_of=earlier), tickers=["AAPL"])
+    score_again(home, last)
+    assert asked_for() == str(last)
+    for table in DECISIONS:
+        gone = home.folder / "data" / "lake" / table / "year=2013" / "part.parquet"
+        whole = gone.read_bytes()
+        home.lake.replace(table, home.lake.scan(table, keys=[]).collect(), keys=["IBM"], window=day_window(earlier))
+        assert asked_for() == str(earlier), table
+        gone.write_bytes(whole)
 
 
 def test_nothing_starts_while_a_terminal_is_at_work(finished: Home):

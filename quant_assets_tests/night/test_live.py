@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from quant_assets_tests.replay import Asked, ReplayServer, Reply, replaying
 from quant_assets_tests.replay_yahoo import CHART, Yahoo, absent, index_history, lean_history
 from quant_assets_tests.sources.fred_answers import error, fred
 from quant_assets_tests.sources.sec_answers import FUND, company, listed, sec
+from quant_assets_tests.sources.yahoo_answers import CALENDAR, announcement, calendar
 
 NIGHT = "2012-12-14"
 SETTINGS = """profile = "live"
@@ -66,8 +68,7 @@ class Nights:
 
 
 def symbols(asked: list[Asked]) -> list[str]:
-    assert all(unquote(each.path).startswith(CHART) for each in asked)
-    return [unquote(each.path).removeprefix(CHART) for each in asked]
+    return [unquote(each.path).removeprefix(CHART) for each in asked if unquote(each.path).startswith(CHART)]
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,8 @@ def nights(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[N
     histories = {name: lean_history(shared, name, kind="ETF" if name == "SPY" else "EQUITY") for name in ("AAPL", "BAC", "IBM", "SPY")}
     yahoo = Yahoo(histories | {symbol: index_history(symbol) for symbol in ("^GSPC", "^IXIC")})
     yahoo.wrong = {"BAC": overloaded, "IBM": absent}
+    announced = [announcement(dt.date(2012, 10, 25), 16, 8.75, 8.67)]
+    yahoo.pages = {CALENDAR: lambda asked: calendar(asked.params["symbol"], announced)(asked)}
     rates = {name: [("2012-11-01", "2012-12-07", "7.7")] for name in SERIES}
     filing = {"end": "2012-09-29", "val": 7, "accn": "1", "fy": 2012, "fp": "FY", "form": "10-K", "filed": "2012-10-31"}
     companies = sec({1: company(1, filing)}, tickers=listed(AAPL=1, BAC=FUND, IBM=FUND, SPY=FUND))
@@ -116,6 +119,9 @@ def test_the_next_run_asks_for_what_is_missing_and_no_more(nights: Nights):
 def test_what_is_published_stands_beside_the_prices(nights: Nights):
     assert set(nights.home.table("macro")["series"]) == set(SERIES)
     assert nights.home.table("fundamentals").select("ticker", "value").rows() == [("AAPL", 7.0)]
+    assert set(nights.home.table("earnings").select("ticker", "announced", "eps_actual").rows()) == {
+        (ticker, dt.date(2012, 10, 25), 8.67) for ticker in ("AAPL", "BAC", "IBM", "SPY")
+    }
     _, told = nights.home.json("data", "coverage", "--as-of", NIGHT)
     cells = [cell for cell in told["items"] if cell["table"] in ("macro", "fundamentals")]
     assert {(cell["table"], cell["ticker"]) for cell in cells} == {
@@ -139,7 +145,7 @@ def test_another_run_asks_nobody(nights: Nights):
     nights.server.asked.clear()
     done = nights.home.run("run", "--as-of", NIGHT)
     assert done.returncode == 0
-    assert done.stderr.count("nothing to do") == 11
+    assert done.stderr.count("nothing to do") == 12
     assert nights.server.asked == []
 
 
