@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from quant_assets.calendars import TIMEZONE, Window, session_close
+from quant_assets.lake import coverage
 from quant_assets.schemas import TABLES, UTC
 from quant_assets.settings import Settings
 from quant_assets.sources import configured, every_source
@@ -48,6 +49,9 @@ def expected(table: str, work: Workspace, tickers: Sequence[str], windows: Mappi
             touched = places.filter(pl.col("first") < covered.end, pl.col("end") > covered.start)
             parts.append(keys.join(touched, how="cross").select("key", "window", "first"))
     cells = pl.concat(parts).unique().sort("key", "window")
+    if TABLES[table].entity == "ticker":  # nobody is asked about a name after its last session
+        lives = coverage.listings(work.universe, tickers).select("key", "end")
+        cells = cells.join(lives, on="key").filter(pl.col("end").is_null() | (pl.col("first") <= pl.col("end")))
     return cells.select("key", "window", pl.lit(1, dtype=pl.UInt32).alias("n"), "first")
 
 

@@ -38,7 +38,7 @@ def with_changes(stored: pl.DataFrame, fetched: pl.DataFrame, table: Table) -> p
     vendor corrects afterwards was not known when the first one was announced.
     """
     of = [name for name in table.key if name != "known_at"]
-    values = [name for name in table.schema if name not in (*of, "fetched_at", "known_at")]
+    values = [name for name in table.schema if name not in (*of, table.event_time, "fetched_at", "known_at")]  # a field may be of today
     newest = stored.sort(*of, "known_at").unique(of, keep="last", maintain_order=True).select(*of, *values, "known_at")
     beside = fetched.join(newest, on=of, how="left", suffix="_stored", maintain_order="left")
     unchanged = pl.all_horizontal(pl.lit(True), *(pl.col(name).eq_missing(pl.col(f"{name}_stored")) for name in values))

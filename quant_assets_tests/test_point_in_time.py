@@ -57,6 +57,19 @@ def test_what_was_announced_is_known_from_then_and_a_later_correction_only_from_
     ]
 
 
+def test_a_field_that_is_the_same_on_another_day_adds_nothing():
+    info = TABLES["company_info"]
+    told = {"ticker": "AAPL", "field": "sector", "text": "Technology", "source": "acme"}
+    days = [
+        pl.DataFrame(
+            [{**dict.fromkeys(info.schema), **told, "observed": at(day).date(), "fetched_at": at(day), "known_at": at(day)}],
+            schema=info.schema,
+        )
+        for day in (2, 3)
+    ]
+    assert with_changes(days[0], days[1], info).equals(days[0])
+
+
 def test_at_each_instant_the_version_stands_that_was_known_by_then():
     rows = with_changes(NOTHING, row(NEXT, fetched_at=at(2), eps_estimate=2.5), EARNINGS)
     rows = with_changes(rows, row(NEXT, fetched_at=at(5), eps_estimate=2.6), EARNINGS)

@@ -101,9 +101,9 @@ def _cell(value: Any) -> str:
 
 
 def _offered(settings: Settings, ticker: str) -> Listing:
-    from quant_assets.sources import sources
+    from quant_assets.sources import configured
 
-    found = sources(settings, "prices")
+    found = configured(settings, "prices")
     for source in found:
         if listed := _first_session(settings, source, ticker):
             return Listing(ticker, source.name, listed)
