@@ -17,18 +17,22 @@ from quant_assets_tests.defs.small import GRIDS
 
 NIGHT = dt.date(2013, 3, 1)
 CONTACT = {"sec": Vendor(contact="quant@example.com")}
+LISTINGS = "ticker,source,listed\nAAPL,yahoo,2012-01-03\nIBM,yahoo,2012-01-03\n"
 COMPANIES = next(phase for phase in PHASES if phase.name == "companies")
 
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    for variable in (KEY_VARIABLE, "ALPHA_VANTAGE_KEY", "FINNHUB_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
 
 
-def opened(folder: Path, *, sources: dict[str, Vendor] = CONTACT, night: dt.date = NIGHT, hour: int = 23) -> Workspace:
+def opened(
+    folder: Path, *, sources: dict[str, Vendor] = CONTACT, night: dt.date = NIGHT, hour: int = 23, listings: str = LISTINGS
+) -> Workspace:
     """The night as it is at that hour of 1 March 2013, UTC."""
     file = folder / "universe.csv"
-    file.write_text("ticker,source,listed\nAAPL,yahoo,2012-01-03\nIBM,yahoo,2012-01-03\n")
+    file.write_text(listings)
     settings = Settings(home=folder, profile="live", universe=file, grids=GRIDS, sources=sources)
     now = dt.datetime.combine(NIGHT, dt.time(hour), dt.UTC)
     return Workspace.open(settings, as_of=night, clock=lambda: now)
@@ -38,16 +42,19 @@ def lacking(work: Workspace, table: str) -> set[tuple[str, str]]:
     return cells(demand(table, work, work.universe.tickers).holes)
 
 
-def fetched(work: Workspace, *tickers: str, years: tuple[str, ...] = ("2012", "2013"), **withheld: str) -> None:
+def fetched(
+    work: Workspace, *tickers: str, table: str = "fundamentals", years: tuple[str, ...] = ("2012", "2013"), **withheld: str
+) -> None:
     windows = {year: work.year_windows()[year] for year in years}
     reasons = {(ticker, year): reason for ticker, reason in withheld.items() for year in years}
-    gathered.note(work, "fundamentals", tickers, windows, withheld=reasons, run_id="night")
+    gathered.note(work, table, tickers, windows, withheld=reasons, run_id="night")
 
 
 def test_each_name_and_year_is_asked_for_once(tmp_path: Path):
     work = opened(tmp_path)
     assert lacking(work, "fundamentals") == {("AAPL", "2012"), ("AAPL", "2013"), ("IBM", "2012"), ("IBM", "2013")}
     fetched(work, "AAPL", "IBM", IBM="answered 503")
+    fetched(work, "AAPL", "IBM", table="earnings")
     assert lacking(work, "fundamentals") == {("IBM", "2012"), ("IBM", "2013")}
     assert [(run.tickers, run.windows) for run in plan(COMPANIES, work, tickers=work.universe.tickers)] == [(("IBM",), ("2012", "2013"))]
     assert losses(work, [COMPANIES], decide=work.universe.tickers).names == {"IBM": "companies"}
@@ -65,9 +72,21 @@ def test_without_key_or_contact_nothing_is_asked_for(tmp_path: Path, monkeypatch
     work = opened(tmp_path, sources={})
     assert not lacking(work, "fundamentals")
     assert not lacking(work, "macro")
-    assert not losses(work, [phase for phase in PHASES if phase.beside and phase.name != "warehouse"], decide=work.universe.tickers).names
     monkeypatch.setenv(KEY_VARIABLE, "k" * 32)
     assert lacking(work, "macro") == {(series, year) for series in SERIES for year in ("2012", "2013")}
+
+
+def test_a_vendor_whose_key_is_set_later_is_asked_for_what_was_fetched_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    work = opened(tmp_path)
+    fetched(work, "AAPL", "IBM", table="earnings")
+    assert not lacking(work, "earnings")
+    monkeypatch.setenv("ALPHA_VANTAGE_KEY", "k" * 16)
+    assert len(lacking(work, "earnings")) == 4
+
+
+def test_nobody_is_asked_about_a_name_after_its_last_session(tmp_path: Path):
+    work = opened(tmp_path, listings="ticker,source,listed,delisted\nAAPL,yahoo,2012-01-03,\nIBM,yahoo,2012-01-03,2012-06-29\n")
+    assert lacking(work, "fundamentals") == {("AAPL", "2012"), ("AAPL", "2013"), ("IBM", "2012")}
 
 
 def test_the_offline_night_has_no_such_phase(tmp_path: Path):
