@@ -201,7 +201,7 @@ def test_a_second_vendor_that_costs_nothing_is_compared(vendors: Vendors, tmp_pa
 class LeanBars:
     """A second vendor of bars as traded, asked for nothing: what LEAN's files say. `lacks`: names it does not deliver."""
 
-    name = "lean"
+    name = "second"
     table = "prices"
     policy = None
 
@@ -215,7 +215,7 @@ class LeanBars:
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
         [key] = keys
         if key in self.lacks:
-            raise NoData(f"lean has no {key}", remedy="wait")
+            raise NoData(f"second has no {key}", remedy="wait")
         found = self.histories[key]
         rows = found.bars.filter(pl.col("session").is_between(window.start, window.end, closed="left")).with_columns(ticker=pl.lit(key))
         splits, paid = ([actions.get(day) for day in rows["session"]] for actions in (found.splits, found.dividends))
@@ -236,15 +236,15 @@ def test_a_second_vendor_stands_in_for_the_first(vendors: Vendors, tmp_path: Pat
     """For the session that the first lacks, for the name that it does not deliver; where neither does, both reasons are told."""
     lean, packaged = LeanBars(vendors.yahoo), registry.every_source
     monkeypatch.setattr(registry, "every_source", lambda settings: (*packaged(settings), lean))
-    work = vendors.home(tmp_path, source="yahoo+lean", as_of=D(2012, 12, 31))
+    work = vendors.home(tmp_path, source="yahoo+second", as_of=D(2012, 12, 31))
     spy = lean.histories["SPY"]
     vendors.yahoo.histories = dict(lean.histories) | {"SPY": replace(spy, bars=spy.bars.filter(pl.col("session") != D(2011, 2, 17)))}
     vendors.yahoo.wrong = {"IBM": absent}
     result = every_year(work, ["IBM", "SPY"])
     assert result.withheld == {}
     rows = stored(work)
-    assert set(rows.filter(ticker="IBM")["source"]) == {"lean"}
-    assert rows.filter(ticker="SPY", source="lean")["session"].to_list() == [D(2011, 2, 17)]
+    assert set(rows.filter(ticker="IBM")["source"]) == {"second"}
+    assert rows.filter(ticker="SPY", source="second")["session"].to_list() == [D(2011, 2, 17)]
     agree = next(check for check in result.checks if check.name == "sources_agree")
     assert not agree.passed
     assert "; yahoo " in agree.description
@@ -254,14 +254,14 @@ def test_a_second_vendor_stands_in_for_the_first(vendors: Vendors, tmp_path: Pat
     lean.lacks = {"IBM"}
     [told] = set(every_year(work, ["IBM"]).withheld.values())
     assert "symbol may be delisted" in told
-    assert told.endswith("lean has no IBM; wait.")
+    assert told.endswith("second has no IBM; wait.")
     assert_frame_equal(stored(work), rows, check_exact=True)
 
 
 def test_two_vendors_that_differ_are_logged_and_the_first_is_kept(vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     lean, packaged = LeanBars(vendors.yahoo), registry.every_source
     monkeypatch.setattr(registry, "every_source", lambda settings: (*packaged(settings), lean))
-    work = vendors.home(tmp_path, source="lean+yahoo", as_of=D(2012, 12, 31))
+    work = vendors.home(tmp_path, source="second+yahoo", as_of=D(2012, 12, 31))
     ibm = lean.histories["IBM"]
     wrong = pl.when(pl.col("session") == D(2012, 6, 7)).then(pl.col("close") * 1.02).otherwise("close")
     vendors.yahoo.histories = dict(lean.histories) | {"IBM": replace(ibm, bars=ibm.bars.with_columns(close=wrong))}
@@ -276,4 +276,4 @@ def test_two_vendors_that_differ_are_logged_and_the_first_is_kept(vendors: Vendo
     assert log["original"][0] / log["repaired"][0] == pytest.approx(1.02, abs=1e-4)
     told = next(check.description for check in result.checks if check.name == "sources_agree")
     assert told.endswith("2 total returns and 1 closes as traded differ by more than 1 %")
-    assert (result.withheld, set(stored(work)["source"])) == ({}, {"lean"})
+    assert (result.withheld, set(stored(work)["source"])) == ({}, {"second"})
