@@ -130,7 +130,7 @@ def ticks(folder: Path, repetitions: int) -> None:
         forget("features")
         rows.append(("sensor after prices", seconds(hop("prices", "prices"), repetitions)))
     figures(f"500 names x 20 windows, {PAST_NIGHTS} past nights on record", rows, target=TICK_SECONDS)
-    screen.print(f"The same sensor in a process that has counted nothing yet, once after each start of the daemon: {told(first)} s.")
+    screen.print(f"The same sensor in a process that has counted nothing yet, as after the start of the daemon: {told(first)} s.")
 
 
 def past_run(work: Workspace, phase: Phase, *, night: dt.date) -> dg.DagsterRun:

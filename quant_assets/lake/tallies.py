@@ -1,7 +1,7 @@
 """Tallies: small results of a query on each year file apart, kept for as long as that file is the same.
 
-Each tick of a night looks at all of history, of which the night changes one year; the others are counted once a process. Nothing
-here can be out of date: what is kept belongs to one version of one file. What is counted is `coverage.py`'s and `demand.py`'s business.
+Each tick of a night looks at all of history, of which the night changes one year; a process counts the others once a night. Nothing here
+can be out of date: what is kept belongs to one version of one file. What is counted is `coverage.py`'s and `demand.py`'s business.
 """
 
 from __future__ import annotations
