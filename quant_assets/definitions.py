@@ -10,6 +10,7 @@ from quant_assets.defs.assets.facts import facts_assets
 from quant_assets.defs.assets.history import history_assets
 from quant_assets.defs.assets.models import model_assets
 from quant_assets.defs.assets.warehouse import warehouse_assets
+from quant_assets.defs.drop import native_files_sensor
 from quant_assets.defs.jobs import phase_jobs
 from quant_assets.defs.partitions import grids
 from quant_assets.defs.resources import Night
@@ -34,7 +35,13 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
         ],
         jobs=jobs,
         schedules=[nightly_schedule(settings)],
-        sensors=[*chain_sensors(settings, jobs), new_names_sensor(settings, jobs), dead_runs_sensor(), alerts_sensor(settings)],
+        sensors=[
+            *chain_sensors(settings, jobs),
+            new_names_sensor(settings, jobs),
+            native_files_sensor(settings, jobs),
+            dead_runs_sensor(),
+            alerts_sensor(settings),
+        ],
         resources={"night": Night(settings)},
         executor=dg.in_process_executor,
     )

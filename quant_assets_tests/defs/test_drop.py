@@ -151,3 +151,8 @@ def test_the_cursor_is_small_after_ten_thousand_files(settings: Settings, tick: 
     assert len(str(cursor)) < 100
     assert said.endswith("and 9,995 more")
     assert json.loads(str(cursor)) == {"sizes": {}, "asked": 0}
+
+
+def test_it_is_one_of_the_sensors_of_the_house(tmp_path: Path):
+    names = {sensor.name for sensor in build_defs(Settings(home=tmp_path)).sensors or ()}
+    assert {"after_phase", "after_failed_phase", "new_names", "native_files", "dead_runs", "alerts"} == names

@@ -49,7 +49,7 @@ def lacking(work: Workspace, table: str) -> list[tuple[str, str]]:
 
 
 def test_nothing_is_missing_after_a_delisting(index: Workspace):
-    cells = inventory(index, index.universe.tickers)
+    cells = inventory(index, index.universe.tickers).cells
     assert cells.filter(pl.col("status") != "complete").is_empty()
     after = cells.filter(pl.col("table").is_in(["oos_predictions", "signal"]), ticker="G")
     assert after["window"].to_list() == ["2012-10"]
