@@ -82,5 +82,5 @@ def test_cells_of_names_that_come_and_go_are_counted_as_a_loop_counts_them(edges
     assert found.rows() == [(*cell, len(held), held[0]) for cell, held in sorted(wanted.items()) if held]
     stored = pl.LazyFrame([(name, DAYS[day]) for name, day in there], schema={"key": pl.String, "session": pl.Date}, orient="row")
     short = {cell: sum((cell[0], DAYS.index(day)) not in there for day in held) for cell, held in wanted.items()}
-    lacking = coverage.short_cells(found, spans, days, stored)
+    lacking = coverage.short_cells(found, coverage.counts(stored, spans, days).collect())
     assert {(key, window): n for key, window, n, _ in lacking.rows()} == {cell: n for cell, n in short.items() if n}
