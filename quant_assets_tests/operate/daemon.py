@@ -24,7 +24,7 @@ from quant_assets_tests.night.homes import CHECKOUT, Home
 
 MODULE = "quant_assets_tests.operate.faulty_definitions"
 SELECTOR = {"repositoryName": "__repository__", "repositoryLocationName": MODULE}
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 600
 T = TypeVar("T")
 
 
