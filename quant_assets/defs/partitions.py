@@ -75,6 +75,9 @@ def same_ticker(*, start_offset: int = 0, end_offset: int = 0) -> dg.MultiPartit
     )
 
 
+ALL_EARLIER = -60
+"""Windows before the own one, for a step that reads everything since the listing: all years, and fifteen years of quarters. With fewer, a
+backfill would start a window when the one before it is there, whatever lies further back."""
 ACROSS_TICKERS = dg.MultiToSingleDimensionPartitionMapping("date")
 EVERYTHING = dg.AllPartitionMapping()
 """Where a cross-section reads a grid of another cadence: coarse on purpose, the step itself reads exactly its window."""

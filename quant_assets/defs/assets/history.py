@@ -3,7 +3,7 @@
 import dagster as dg
 
 from quant_assets.defs.materialise import Events, check_specs, coverage_picture, emit
-from quant_assets.defs.partitions import ACROSS_TICKERS, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
+from quant_assets.defs.partitions import ALL_EARLIER, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, step_asset
 from quant_assets.defs.vendor_types import check_vendor_frames
@@ -50,8 +50,8 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         partitions_def=grids.history,
         backfill_policy=MULTI_RUN,
         deps=[
-            dg.AssetDep(prices, partition_mapping=same_ticker(start_offset=-1)),
-            dg.AssetDep(index_prices, partition_mapping=ACROSS_TICKERS),
+            dg.AssetDep(prices, partition_mapping=same_ticker(start_offset=ALL_EARLIER)),
+            dg.AssetDep(index_prices, partition_mapping=EVERYTHING),
         ],
         group_name="features",
         kinds={"polars", "parquet"},

@@ -8,7 +8,7 @@ import dataclasses
 import dagster as dg
 
 from quant_assets.defs.materialise import Events, emit
-from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
+from quant_assets.defs.partitions import ACROSS_TICKERS, ALL_EARLIER, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, WITHIN_A_QUARTER, step_asset
 
@@ -65,7 +65,7 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         partitions_def=grids.training,
         backfill_policy=SINGLE_RUN,
         deps=[
-            dg.AssetDep(oos_predictions, partition_mapping=same_ticker(start_offset=-1)),
+            dg.AssetDep(oos_predictions, partition_mapping=same_ticker(start_offset=ALL_EARLIER)),
             dg.AssetDep("prices", partition_mapping=same_ticker()),
         ],
         group_name="backtests",
