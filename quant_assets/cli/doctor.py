@@ -140,7 +140,10 @@ def _sources(settings: Settings) -> Iterator[Finding]:
 
     try:
         inside = [each for each in every_source(settings) if each.policy is None]
-        yield from (Finding(f"source {each.name}", "ok", f"{each.table}, inside a package") for each in inside)
+        for each in inside:
+            folder = getattr(each, "folder", None)
+            where = f"from files in {folder}" if folder else "inside a package"
+            yield Finding(f"source {each.name}", "ok", f"{each.table}, {where}")
         yield from (_vendor(each) for each in vendors_of(settings, Lake(settings.lake_root)))
     except QuantAssetsError as error:
         yield Finding("sources", "fault", str(error))

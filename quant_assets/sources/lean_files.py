@@ -59,10 +59,10 @@ class LeanFiles:
         lacks = [kind for kind in ("daily", "map_files", "factor_files") if not (folder / kind).is_dir()]
         if lacks:
             raise BadArgument(f"{folder} has no folder {' nor '.join(lacks)}", remedy="set sources.lean.folder to LEAN's equity/usa")
-        self._folder = folder
+        self.folder = folder
 
     def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
-        names = [file.stem.upper() for file in sorted((self._folder / "map_files").glob("*.csv"))] if keys is None else keys
+        names = [file.stem.upper() for file in sorted((self.folder / "map_files").glob("*.csv"))] if keys is None else keys
         found = {name: self._bars(name) for name in names if self._has(name)}
         return {name: _span(bars) for name, bars in found.items() if bars.height}
 
@@ -107,7 +107,7 @@ class LeanFiles:
         return known_at_close(rows)
 
     def _has(self, name: str) -> bool:
-        return all((self._folder / kind / f"{name.lower()}.csv").is_file() for kind in ("map_files", "factor_files"))
+        return all((self.folder / kind / f"{name.lower()}.csv").is_file() for kind in ("map_files", "factor_files"))
 
     def _asked(self, name: str, window: Window) -> pl.DataFrame:
         bars = self._bars(name)
@@ -122,7 +122,7 @@ class LeanFiles:
     def _bars(self, name: str) -> pl.DataFrame:
         """security_id, ticker (as then), date and LEAN's columns of every bar that is the name's own, ascending."""
         known = securities({name: self._map_rows(name)})
-        files = {ticker: self._folder / "daily" / f"{ticker.lower()}.zip" for ticker in known["ticker"].unique()}
+        files = {ticker: self.folder / "daily" / f"{ticker.lower()}.zip" for ticker in known["ticker"].unique()}
         filed = [_read_daily(file).with_columns(ticker=pl.lit(ticker)) for ticker, file in sorted(files.items()) if file.is_file()]
         every = pl.concat([pl.DataFrame(schema={**FILED, "ticker": pl.String}), *filed])
         own = own_rows(every, known)
@@ -132,12 +132,12 @@ class LeanFiles:
         return own.rename({"session": "date"}).sort("date")
 
     def _map_rows(self, name: str) -> list[tuple[dt.date, str]]:
-        rows = _lines(self._folder / "map_files" / f"{name.lower()}.csv", 2)
+        rows = _lines(self.folder / "map_files" / f"{name.lower()}.csv", 2)
         return [(day, ticker.upper()) for day, ticker, *_ in rows]
 
     def _factors(self, name: str) -> pl.DataFrame:
         """until (last day), price_factor, split_factor, reference (USD), ascending."""
-        file = self._folder / "factor_files" / f"{name.lower()}.csv"
+        file = self.folder / "factor_files" / f"{name.lower()}.csv"
         try:
             rows = [(day, float(price), float(split), float(close)) for day, price, split, close, *_ in _lines(file, 4)]
         except ValueError as error:
