@@ -28,7 +28,8 @@ def fetch_facts(
     """Asks each vendor for what it has of these names (or of its own series) in the windows, and stores it.
 
     A name that a vendor does not deliver keeps what an earlier night stored and is withheld, with the vendor's words; the others, and its
-    rows of other vendors, are stored. Of a table that has one row from whichever vendor, the first that delivers fills it.
+    rows of other vendors, are stored. Of a table that has one row from whichever vendor, the first that delivers fills it, and an answer
+    without rows leaves what is stored.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def fetch_facts(
     silent: dict[str, str] = {}
     for source in vendors:
         wanted = sorted(source.offers(None if spec.entity == "series" else tickers if by_vendor else sorted(open_keys)))
-        delivered = []
+        delivered: list[str] = []
         for keys in _in_requests(source, wanted):
             try:
                 rows = _published(source, keys, asked, work)
@@ -50,8 +51,10 @@ def fetch_facts(
                 nothing = isinstance(error, NoData) and spec.entity == "ticker"  # a series is there because somebody named it
                 (silent if nothing else failed).update(dict.fromkeys(keys, str(error)))
                 continue
-            delivered += keys
-            parts.append(_store(work, source, rows, keys, asked, scoped=by_vendor))
+            # a chain that can be had no longer must not take the stored one away, nor keep the next vendor from being asked
+            there = keys if by_vendor else rows[spec.entity or ""].unique().sort().to_list()
+            delivered += there
+            parts.append(_store(work, source, rows, there, asked, scoped=by_vendor))
         if not by_vendor:
             open_keys -= set(delivered)
             failed = {key: reason for key, reason in failed.items() if key not in delivered}

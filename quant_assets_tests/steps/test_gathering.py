@@ -81,6 +81,9 @@ def test_a_chain_is_of_the_first_vendor_that_delivers_it(tmp_path: Path):
         assert {ticker for ticker, _ in result.withheld} == {"MSFT"}
         fetch(work, "option_chain", [MassiveOptions(wire)])
         assert work.lake.scan("option_chain").collect().equals(stored)
+        clock.ahead += 4 * 24 * 3600.0  # on Tuesday Friday's chain can be had no longer
+        assert fetch(work, "option_chain", [YahooOptions(wire)]).rows.is_empty()
+        assert work.lake.scan("option_chain").collect().equals(stored)
 
 
 def test_news_of_two_vendors_grow_and_neither_takes_away_what_the_other_brought(tmp_path: Path):
