@@ -140,14 +140,15 @@ def test_range_tags_cover_exactly_the_rectangle(layout: Grids, universe: Univers
 @pytest.mark.parametrize(
     ("child", "key", "parent", "expected"),
     [
-        ("features", "2012|AAPL", "prices", {"2011|AAPL", "2012|AAPL"}),
+        ("features", "2012|AAPL", "prices", {f"{year}|AAPL" for year in range(2000, 2013)}),
         ("features", "2000|AAPL", "prices", {"2000|AAPL"}),
-        ("features", "2012|AAPL", "index_prices", {"2012"}),
+        ("features", "2012|AAPL", "index_prices", {str(year) for year in range(2000, 2014)}),
         ("labels", "2012|AAPL", "prices", {"2012|AAPL", "2013|AAPL"}),
         ("labels", "2013|AAPL", "prices", {"2013|AAPL"}),
         ("oos_predictions", "2013-01|AAPL", "pooled_model", {"2013-01"}),
         ("oos_predictions", "2012-10|AAPL", "features", {"2012|AAPL"}),
         ("backtest", "2009-01|AAPL", "oos_predictions", {"2009-01|AAPL"}),
+        ("backtest", "2009-07|AAPL", "oos_predictions", {"2009-01|AAPL", "2009-04|AAPL", "2009-07|AAPL"}),
         ("signal", "2013-03-01|AAPL", "oos_predictions", {"2013-01|AAPL"}),
         ("signal", "2013-03-01|AAPL", "features", {"2013|AAPL"}),
         ("signal", "2009-01-02|AAPL", "oos_predictions", {"2009-01|AAPL"}),
