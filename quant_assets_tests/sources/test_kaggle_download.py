@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
 import traceback
 import zipfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from quant_assets.sources.native_files import NativeFiles
 from quant_assets_tests.natives import HEAD
 from quant_assets_tests.replay import Answers, Asked, Reply, replaying
 
+# kagglehub leaves its sessions to the garbage collector, which closes their sockets with a warning.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 KEY = "0123456789abcdef-kaggle-key"
 FILES = {
     "Data/Stocks/aapl.us.txt": HEAD + "2017-11-10,175.11,175.38,174.27,174.67,25130494,0\r\n",
@@ -28,6 +32,12 @@ FILES = {
     "Stocks/spy.us.txt": HEAD + "2017-11-10,1,1,1,1,1,0\r\n",
     "Data/readme.md": "no history",
 }
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
