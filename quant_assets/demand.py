@@ -34,11 +34,11 @@ HISTORY, TRAINING, DECISION = "history", "training", "decision"
 GRIDS = {
     **dict.fromkeys(("index_prices", "prices", "features", "labels", *gathered.ECONOMY, *gathered.COMPANIES, "warehouse"), HISTORY),
     **dict.fromkeys(("model_runs", "oos_predictions", "equity", "portfolio"), TRAINING),
-    **dict.fromkeys(("signal", "trade_synthesis", "daily_report", *gathered.MARKET), DECISION),
+    **dict.fromkeys(("leak_proof", "signal", "trade_synthesis", "daily_report", *gathered.MARKET), DECISION),
 }
 """The grid of each table that a night fills. `portfolio` is the part of `equity` and `trades` that needs all names at once,
 `warehouse` the DuckDB file that shows the lake."""
-SERIES = {"index_prices", "model_runs", "portfolio", "warehouse", *gathered.ECONOMY}
+SERIES = {"index_prices", "model_runs", "portfolio", "leak_proof", "warehouse", *gathered.ECONOMY}
 """Tables without a ticker dimension."""
 STANDS_BY = {"prices": ("source", "price_basis"), "index_prices": ("source",), "oos_predictions": ("cutoff", "model_run_id")}
 """What beside its key decides whether a row stands."""
@@ -97,6 +97,8 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return _booked_together(work, days)
     if table == "warehouse":
         return _shown(work)
+    if table == "leak_proof":
+        return _proven(work, windows)
     if table == "daily_report":
         return _rows(table, work, coverage.listings(work.universe), days, span)
     if table == "equity":
@@ -188,6 +190,21 @@ def _trained(work: Workspace) -> Demand:
     standing = sound.join(today, on=["cutoff", "membership"], how="semi", nulls_equal=True).select("cutoff").collect()
     expected = _one_each(cutoffs)
     return Demand(expected, lambda: expected.filter(~pl.col("first").is_in(standing["cutoff"].implode())))
+
+
+def _proven(work: Workspace, windows: Mapping[str, Window]) -> Demand:
+    """A proof without a leak of today's features, and of the model that decides, before each decision."""
+    expected = _one_each({key: window.start for key, window in windows.items()})
+
+    def holes() -> pl.DataFrame:
+        span = Window(min(window.start for window in windows.values()), work.after_as_of)
+        runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).select("cutoff", "model_run_id")
+        rows = work.lake.scan("leak_proof", window=span).with_columns(cutoff=pl.col("session").dt.truncate("1q"))
+        standing = rows.filter(feature_set=ALL_FEATURES).join(runs, on=["cutoff", "model_run_id"], how="semi")
+        sound = standing.group_by("session").agg(pl.col("differing").sum()).filter(differing=0).select("session").collect()
+        return expected.filter(~pl.col("first").is_in(sound["session"].implode()))
+
+    return Demand(expected, holes)
 
 
 def _shown(work: Workspace) -> Demand:

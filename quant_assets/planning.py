@@ -55,6 +55,7 @@ PHASES = (
     Phase("predict", ("oos_predictions",)),
     Phase("backtest", ("equity",)),
     Phase("portfolio", ("portfolio",)),
+    Phase("proof", ("leak_proof",)),
     Phase("decide", ("signal", "trade_synthesis")),
     Phase("report", ("daily_report",)),
     Phase("macro", gathered.ECONOMY, beside=True),

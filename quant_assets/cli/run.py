@@ -35,6 +35,7 @@ PHASE_TITLES = {
     "predict": "out-of-sample scores",
     "backtest": "each name's account",
     "portfolio": "portfolio account",
+    "proof": "proof that nothing looks ahead",
     "decide": "signals and verdicts",
     "report": "report",
     "macro": "the economy, from its vendors",

@@ -16,6 +16,7 @@ ASSETS = {
     "predict": ("oos_predictions",),
     "backtest": ("backtest",),
     "portfolio": ("portfolio_backtest",),
+    "proof": ("leak_proof",),
     "decide": ("signal", "trade_synthesis"),
     "report": ("daily_report",),
 }

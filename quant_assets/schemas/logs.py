@@ -63,4 +63,22 @@ LOGS = (
             Column("fetched_at", UTC, "UTC", "when it was fetched", nullable=False),
         ),
     ),
+    Table(
+        "leak_proof",
+        "session",
+        "Proof before each decision that nothing it reads has seen the future: what was compared, and what differed.",
+        ("session", "subject", "name"),
+        (
+            SESSION,
+            Column("subject", pl.String, "-", "features, labels, scores, stored or inputs", nullable=False),
+            Column("name", pl.String, "-", "the column computed again, or the table read", nullable=False),
+            Column("compared", pl.Int64, "values or rows", "how many were compared", nullable=False),
+            Column("differing", pl.Int64, "values or rows", "how many differ, or were public too late: 0 unless something leaks", nullable=False),
+            Column("cuts", pl.Int64, "sessions", "after which the future was withheld, multiplied and shuffled", nullable=False),
+            Column("latest_known_at", UTC, "UTC", "of inputs: when the last row became public"),
+            Column("example", pl.String, "-", "the first difference, with both values"),
+            Column("feature_set", pl.String, "-", "features that were tried", nullable=False),
+            Column("model_run_id", pl.String, "-", "MLflow run of the model that decides", nullable=False),
+        ),
+    ),
 )

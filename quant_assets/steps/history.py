@@ -19,6 +19,7 @@ from quant_assets.membership import inside as within_lives
 from quant_assets.models.terms import HORIZON_SESSIONS
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
+from quant_assets.quality.repair import BOUNDED, SHIFTED, repair_bars
 from quant_assets.quality.restated import relevelled, restated
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Settings
@@ -124,16 +125,16 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     }
     judged = [ticker for ticker in tickers if ticker not in failed]
     universe = Universe(tuple(listings[ticker] for ticker in judged), work.universe.file)
-    rows = bars.filter(pl.col("ticker").is_in(judged)).sort("ticker", "session", maintain_order=True)
+    repaired = repair_bars(bars.filter(pl.col("ticker").is_in(judged)).sort("ticker", "session", maintain_order=True))
+    rows = repaired.rows
     compared = compare_sources(rows, delivered)
     agreed = compared.filter(pl.col("field") == "total_return", ~pl.col("finding")).select("ticker", "session")
     verdict = judge_prices(rows, universe, asked, fetched_at=fetched_at, confirmed=agreed)
     accepted = TABLES["prices"].conform(verdict.accepted).sort("ticker", "session")
     scope = {"table": "prices"}
     work.lake.replace("quarantine", verdict.quarantined, keys=judged, window=asked, scope=scope)
-    kept = compared.join(accepted, on=["ticker", "session"], how="semi")
-    log = pl.concat([_inferred_log(accepted), findings_log(kept)])
-    log = log.select(list(TABLES["quality_log"].schema))
+    stands = pl.concat([repaired.log, _inferred_log(accepted), findings_log(compared)])
+    log = _one_a_field(stands.join(accepted, on=["ticker", "session"], how="semi"))
     for window in windows.values():
         year = work.known(window)
         good = [ticker for ticker in judged if (ticker, window.start.year) not in verdict.withheld]  # a withheld cell keeps what it had
@@ -147,6 +148,7 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     figures = {
         "tickers": len(tickers),
         "quarantined_rows": verdict.quarantined.height,
+        "repaired_prices": log.filter(pl.col("method").is_in([SHIFTED, BOUNDED])).height,
         "inferred_actions": int(accepted["inferred"].sum()),
         "compared_sessions": compared.select("ticker", "session").n_unique(),
         "disagreements": int(compared["finding"].sum()),
@@ -250,6 +252,15 @@ def _inferred_log(rows: pl.DataFrame) -> pl.DataFrame:
         pl.lit("inferred from the change of adjusted/raw close").alias("method"),
         pl.format("split factor {}, dividend {} USD", "split_factor", pl.col("dividend").round(6)).alias("evidence"),
     )
+
+
+def _one_a_field(log: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `quality_log`: what is said of one value in one row, the repair first."""
+    key = list(TABLES["quality_log"].key)
+    told = log.group_by(key, maintain_order=True).agg(
+        pl.col("original", "repaired").first(), pl.col("method").str.join("; "), pl.col("evidence").str.join("; ")
+    )
+    return told.select(list(TABLES["quality_log"].schema))
 
 
 def _gate_check(verdict: Verdict) -> Findings:

@@ -138,7 +138,7 @@ def test_refused_over_a_home_with_anything_in_it(archive: Path, copy: Callable[[
     assert home.files() == before
 
 
-@pytest.mark.parametrize("phase", ["[4/9]", "[5/9]"])
+@pytest.mark.parametrize("phase", ["[4/10]", "[5/10]"])
 def test_a_backup_of_a_night_at_work_is_completed_by_the_next_run(finished: Home, tmp_path: Path, phase: str):
     home = new_home(tmp_path / "working")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:

@@ -165,7 +165,7 @@ def test_an_earlier_night_sees_no_more_than_it_could(finished: Home, copy: Calla
 def test_a_killed_run_is_completed_by_the_next(finished: Home, tmp_path: Path):
     home = new_home(tmp_path / "killed")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
-        read_until(running.stderr, "[4/9]")  # the models are next: everything before is stored
+        read_until(running.stderr, "[4/10]")  # the models are next: everything before is stored
         os.killpg(running.pid, signal.SIGKILL)
     assert "features" in home.lake.tables()
     done = home.run("run")

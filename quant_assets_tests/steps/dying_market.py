@@ -16,7 +16,7 @@ from quant_assets.lake import coverage
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Grids, Settings
 from quant_assets.sources.base import known_at_close
-from quant_assets.steps import backtests, decisions, history, models
+from quant_assets.steps import backtests, decisions, history, models, proof
 from quant_assets.steps.guard import note
 from quant_assets.workspace import Workspace
 from quant_assets_tests.small import FETCHED_AT
@@ -95,6 +95,7 @@ def whole_night(work: Workspace, *, further: tuple[dt.date, ...] = ()) -> Worksp
     backtests.backtest_names(work, names, quarters, run_id="night")
     backtests.backtest_together(work, quarters)
     days = {day.isoformat(): day_window(day) for day in (*further, work.as_of)}
+    proof.prove(work, days)
     decisions.decide(work, names, days, run_id="night")
     decisions.synthesise(work, names, days, run_id="night")
     decisions.rank_session(work, days)

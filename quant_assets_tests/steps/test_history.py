@@ -151,7 +151,7 @@ def test_labels_are_null_until_their_end_and_constant_from_then_on(filled: Works
     [
         (["close"], -1.0, "close is -"),
         (["close"], float("nan"), "close is missing"),
-        (["low"], 3.0, "low"),
+        (["low"], 1.5, "low"),
         (["volume"], -1.0, "volume is -"),
         # The adjusted close stays, so a dividend is inferred, and its opposite the day after.
         (["open", "high", "low", "close"], 0.9, "2012-06-08: dividend -"),
@@ -195,7 +195,7 @@ def test_a_withheld_cell_keeps_what_an_earlier_night_let_in(tmp_path: Path):
     store(work, ["AAPL"], list(windows))
     before = stored(work, "prices")
     raw = history.fetch_raw_prices(work, ["AAPL"], windows)
-    raw.frames["bokeh"].loc[raw.frames["bokeh"]["date"] == "2012-06-07", "high"] = 1.0
+    raw.frames["bokeh"].loc[raw.frames["bokeh"]["date"] == "2012-06-07", "high"] = 400.0
     assert list(history.store_prices(work, ["AAPL"], windows, raw, run_id=None).withheld) == [("AAPL", "2012")]
     assert_frame_equal(stored(work, "prices"), before, check_exact=True)
     assert set(stored(work, "quarantine")["session"]) == {D(2012, 6, 7)}

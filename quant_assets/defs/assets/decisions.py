@@ -2,13 +2,33 @@
 
 import dagster as dg
 
-from quant_assets.defs.materialise import Events, emit
+from quant_assets.defs.materialise import Events, check_specs, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, SINGLE_RUN, Grids, asked, in_time, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import step_asset
 
 
 def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
+    @step_asset(
+        table="leak_proof",
+        partitions_def=grids.session,
+        backfill_policy=SINGLE_RUN,
+        deps=[
+            dg.AssetDep(parent, partition_mapping=EVERYTHING)
+            for parent in ("prices", "index_prices", "features", "labels", "pooled_model", "oos_predictions")
+        ],
+        group_name="decisions",
+        kinds={"polars", "parquet"},
+        check_specs=check_specs("leak_proof", "features", "labels", "scores", "stored", "inputs"),
+    )
+    def leak_proof(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
+        """Proof that nothing a decision reads has seen the future; without it there is no decision."""
+        from quant_assets.steps import proof
+
+        work = night.workspace(context)
+        _, windows = asked(context, work.universe)
+        yield from emit(context, proof.prove(work, windows), table="leak_proof", windows=windows)
+
     @step_asset(
         table="signal",
         partitions_def=grids.decision,
@@ -17,6 +37,7 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
             dg.AssetDep("oos_predictions", partition_mapping=same_ticker()),
             dg.AssetDep("features", partition_mapping=same_ticker()),
             dg.AssetDep("prices", partition_mapping=same_ticker()),
+            dg.AssetDep(leak_proof, partition_mapping=ACROSS_TICKERS),
         ],
         group_name="decisions",
         kinds={"polars", "parquet"},
@@ -70,4 +91,4 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         links = {name: dg.MetadataValue.path(str(path)) for name, path in zip(("csv", "page"), files[-1], strict=True)}
         yield from emit(context, result, table="daily_report", windows=windows, links=links)
 
-    return [signal, trade_synthesis, daily_report]
+    return [leak_proof, signal, trade_synthesis, daily_report]

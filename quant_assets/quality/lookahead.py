@@ -1,0 +1,149 @@
+"""Finds what looks ahead: a table is computed again with the future withheld and with another future, and nothing before may move.
+
+What is computed is given as a function of tables, so that a feature can be tried from a notebook before it is in any catalogue. How a
+future is withheld is `withheld.py`'s business, what of a night is proven `steps/proof.py`'s.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+
+from quant_assets.calendars import Window, sessions
+from quant_assets.errors import BadArgument
+from quant_assets.quality.withheld import Tables, known, other_futures, table_named, withheld
+
+TOLERANCE = 1e-9
+"""Relative. Two computations of one value from the same past differ by nothing at all; a sum in another order by 1e-15."""
+
+Build = Callable[[Tables], pl.DataFrame]
+"""Rows of one table, from the tables it reads."""
+
+FUTURES = 3
+"""Futures that a cut is tried with: none, multiplied, shuffled."""
+LEAKS = {
+    "column": pl.String,
+    "cut": pl.Date,
+    "future": pl.String,
+    "differing": pl.Int64,
+    "key": pl.String,
+    "session": pl.Date,
+    "full": pl.String,
+    "seen": pl.String,
+}
+
+
+def leaks(build: Build, tables: Tables, cuts: Sequence[dt.date], *, output: str = "features", seed: int = 0) -> pl.DataFrame:
+    """Values that depend on what was not known yet.
+
+    For each cut the table is built three times over: from what was known at the close of the cut, and from everything with the numbers
+    known later multiplied, then shuffled. Each value that was known at the cut must come out as from everything there is.
+
+    Parameters
+    ----------
+    build : computes the table from others, and nothing else.
+    tables : rows of the tables of the lake that it reads, by name.
+    cuts : sessions, see `informative_cuts`.
+    output : the table whose key and whose rule of what is known when the built rows have; its columns may be others.
+
+    Returns
+    -------
+    (n, 8): one row a (column, cut, future) with a difference: how many values differ, and the first of them: key, session, the value from
+    everything and the one from what was known. None when nothing looks ahead.
+
+    Raises
+    ------
+    BadArgument : no cuts, or a table that the lake does not know.
+    """
+    if not cuts:
+        raise BadArgument("no session to cut at", remedy="give at least one, see informative_cuts")
+    for name in (*tables, output):
+        table_named(name)
+    full = build(tables)
+    found = []
+    for place, cut in enumerate(cuts):
+        expected = known(output, full, cut)
+        found.append(differences(expected, build(withheld(tables, cut)), output, cut, "withheld"))
+        for kind, other in other_futures(tables, cut, seed=seed + place):
+            found.append(differences(expected, known(output, build(other), cut), output, cut, kind))
+    return pl.concat(found)
+
+
+def informative_cuts(tables: Tables, span: Window, *, n: int, seed: int) -> list[dt.date]:
+    """Sessions of the span to withhold the future after: `n` at random, and up to `n` of each kind at which a leak has something to show.
+
+    Those are the sessions before a corporate action, before a series begins, inside a gap of a column, and before something is published.
+    """
+    rng = np.random.default_rng(seed)
+    days = sessions(span)[:-1]
+    if not days:
+        return []
+    calendar = pl.DataFrame({"day": days}, schema={"day": pl.Date}, strict=True)
+    chosen = set(_some(days, n, rng))
+    for name, rows in tables.items():
+        for moments in _telling(name, rows):
+            seen = moments.drop_nulls().unique().sort("moment")
+            before = seen.join_asof(calendar, left_on="moment", right_on="day", allow_exact_matches=False)
+            candidates = before["day"].drop_nulls().unique().sort().to_list()
+            chosen |= set(_some(candidates, n, rng))
+    return sorted(chosen)
+
+
+def _telling(name: str, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """moment (Date) after which something becomes known that a leak would know before."""
+    table = table_named(name)
+    day = pl.col(table.event_time)
+    if table.entity:
+        yield rows.group_by(table.entity).agg(moment=day.min()).select("moment")
+    if "split_factor" in rows.columns:
+        yield rows.filter((pl.col("split_factor") != 1) | (pl.col("dividend") != 0)).select(moment=day)
+    if table.event_time != "session":
+        yield rows.select(moment=pl.col(table.known_time).dt.date() if table.known_time else day)
+    entity = [table.entity] if table.entity else []
+    for column in rows.select(cs.float()).columns:
+        filled = rows.sort(*entity, table.event_time).select(
+            moment=day, ends=pl.col(column).is_not_null() & pl.col(column).shift(1).over(entity or pl.lit(0)).is_null()
+        )
+        yield filled.filter("ends").select("moment")
+
+
+def _some(days: Sequence[dt.date], n: int, rng: np.random.Generator) -> list[dt.date]:
+    return [days[place] for place in rng.choice(len(days), min(n, len(days)), replace=False)] if days else []
+
+
+def differences(expected: pl.DataFrame, seen: pl.DataFrame, output: str, cut: dt.date, future: str) -> pl.DataFrame:
+    """Rows of LEAKS: which columns of one frame are not as in the other, and by how many values."""
+    table = table_named(output)
+    key = [name for name in table.key if name in expected.columns]
+    both = expected.join(seen, on=key, how="full", coalesce=True, suffix="_seen").sort(*key)
+    entity, day = table.entity or key[0], table.event_time
+    rows = []
+    for column in (name for name in expected.columns if name not in key):
+        one, other = pl.col(column), pl.col(f"{column}_seen")
+        differ = both.filter(_differ(one, other, expected.schema[column].is_float()))
+        if differ.height:
+            first = differ.select(pl.col(entity).cast(pl.String), day, one.cast(pl.String), other.cast(pl.String)).row(0)
+            rows.append((column, cut, future, differ.height, *first))
+    return pl.DataFrame(rows, schema=LEAKS, orient="row")
+
+
+def sentence(leak: Mapping[str, Any]) -> str:
+    """A row of LEAKS in words."""
+    others = {"withheld": "from what was known at", "stored": "in the lake as of"}
+    other = others.get(leak["future"], f"with the future {leak['future']} after")
+    return (
+        f"{leak['column']} of {leak['key']} on {leak['session']} is {leak['full']} from all history and {leak['seen']} {other} {leak['cut']}; "
+        f"{leak['differing']:,} values differ"
+    )
+
+
+def _differ(one: pl.Expr, other: pl.Expr, is_float: bool) -> pl.Expr:
+    if not is_float:
+        return one.ne_missing(other)
+    apart = (one - other).abs() > TOLERANCE * pl.max_horizontal(one.abs(), other.abs())
+    return (one.is_null() != other.is_null()) | apart.fill_null(False)
