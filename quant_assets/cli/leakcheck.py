@@ -11,6 +11,7 @@ from rich.table import Table
 from quant_assets.cli.app import print_json, screen
 from quant_assets.cli.data import group
 from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
+from quant_assets.reporting import wording
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def leakcheck(tickers: Tickers = None, as_of: AsOf = None, cuts: Cuts = 2, profi
 
 def _print(work: Workspace, proof: Proof) -> None:
     screen.print(
-        f"Up to {work.as_of}, profile {work.settings.profile}: the future withheld, multiplied and shuffled after {len(proof.cuts)} sessions, "
-        f"{proof.cuts[0]} to {proof.cuts[-1]}",
+        f"Up to {work.as_of}, profile {work.settings.profile}: the future withheld, multiplied and shuffled after "
+        f"{wording.count(len(proof.cuts), 'session')}, {proof.cuts[0]} to {proof.cuts[-1]}",
         soft_wrap=True,
     )
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

@@ -136,10 +136,8 @@ def sentence(leak: Mapping[str, Any]) -> str:
     """A row of LEAKS in words."""
     others = {"withheld": "from what was known at", "stored": "in the lake as of"}
     other = others.get(leak["future"], f"with the future {leak['future']} after")
-    return (
-        f"{leak['column']} of {leak['key']} on {leak['session']} is {leak['full']} from all history and {leak['seen']} {other} {leak['cut']}; "
-        f"{leak['differing']:,} values differ"
-    )
+    where = f"{leak['column']} of {leak['key']} on {leak['session']}"
+    return f"{where} is {leak['full']} from all history and {leak['seen']} {other} {leak['cut']}; {leak['differing']:,} values differ"
 
 
 def _differ(one: pl.Expr, other: pl.Expr, is_float: bool) -> pl.Expr:

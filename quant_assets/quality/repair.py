@@ -101,7 +101,8 @@ def _log(fixed: pl.DataFrame, name: str) -> pl.DataFrame:
     ratio = repaired / original
     shifted = pl.any_horizontal((ratio / shift - 1).abs() < ROUNDING - 1 for shift in SHIFTS)
     rest = ", ".join(f"{other} {{}}" for other in PRICES if other != name)
-    told = [pl.col(other) for other in PRICES if other != name]
+    before = pl.col("_before").cast(pl.String).fill_null("unknown")
+    told = [*(pl.col(other) for other in PRICES if other != name), before]
     changed = fixed.filter(original != repaired).rechunk()
     return changed.select(
         pl.lit("prices").alias("table"),
@@ -111,5 +112,5 @@ def _log(fixed: pl.DataFrame, name: str) -> pl.DataFrame:
         original.alias("original"),
         repaired.alias("repaired"),
         pl.when(shifted).then(pl.lit(SHIFTED)).otherwise(pl.lit(BOUNDED)).alias("method"),
-        pl.format(f"as delivered: {rest}, close before {{}}", *told, pl.col("_before").cast(pl.String).fill_null("unknown")).alias("evidence"),
+        pl.format(f"as delivered: {rest}, close before {{}}", *told).alias("evidence"),
     ).select(list(TABLES["quality_log"].schema))

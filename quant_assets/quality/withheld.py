@@ -76,7 +76,7 @@ def _corrupted(table: Table, rows: pl.DataFrame, session: dt.date, kind: str, rn
         )
     else:
         place = pl.Series("_place", rng.permutation(rows.height))
-        over = [table.entity] if table.entity else [pl.lit(0)]
+        over = [pl.col(table.entity)] if table.entity else []
         moved = {name: pl.col(name).sort_by("_place").over([*over, future]) for name in numbers}
         other = rows.with_columns(place).with_columns(
             pl.when(future).then(told).otherwise(pl.col(name)).alias(name) for name, told in moved.items()

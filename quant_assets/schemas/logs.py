@@ -73,7 +73,7 @@ LOGS = (
             Column("subject", pl.String, "-", "features, labels, scores, stored or inputs", nullable=False),
             Column("name", pl.String, "-", "the column computed again, or the table read", nullable=False),
             Column("compared", pl.Int64, "values or rows", "how many were compared", nullable=False),
-            Column("differing", pl.Int64, "values or rows", "how many differ, or were public too late: 0 unless something leaks", nullable=False),
+            Column("differing", pl.Int64, "values or rows", "how many differ, or were public too late", nullable=False),
             Column("cuts", pl.Int64, "sessions", "after which the future was withheld, multiplied and shuffled", nullable=False),
             Column("latest_known_at", UTC, "UTC", "of inputs: when the last row became public"),
             Column("example", pl.String, "-", "the first difference, with both values"),

@@ -137,7 +137,8 @@ def labels_as_known(tables: Tables) -> pl.DataFrame:
     """As known at the close of the last bar."""
     prices = tables["prices"]
     first, last = prices["session"].min(), prices["session"].max()
-    assert isinstance(first, dt.date) and isinstance(last, dt.date)
+    assert isinstance(first, dt.date)
+    assert isinstance(last, dt.date)
     calendar = session_table(Window(first, session_offset(last, HORIZON_SESSIONS + 1)))
     return forward_return_labels(prices.lazy(), calendar, horizon=HORIZON_SESSIONS, as_of=last)
 

@@ -8,16 +8,17 @@ import polars as pl
 
 from quant_assets.calendars import Window, day_window, session_table
 from quant_assets.models.terms import MODEL_NAME
+from quant_assets.schemas.table import UTC, Dtype
 from quant_assets.steps.models import trained_at
 from quant_assets.validation.purged import embargoed
 from quant_assets.workspace import Workspace
 
-ROWS = {
+ROWS: dict[str, Dtype] = {
     "subject": pl.String,
     "name": pl.String,
     "compared": pl.Int64,
     "differing": pl.Int64,
-    "latest_known_at": pl.Datetime("us", "UTC"),
+    "latest_known_at": UTC,
     "example": pl.String,
 }
 """Columns of table `leak_proof` that a proof fills."""
@@ -41,9 +42,9 @@ def prove_inputs(night: Workspace) -> pl.DataFrame:
     rows = []
     for name, read in reads.items():
         late = pl.col("told") > pl.col("limit")
-        n, n_late, latest, example = (
-            read.select(n=pl.len(), late=late.sum(), latest=pl.col("told").max(), example=pl.col("told").filter(late).first()).collect().row(0)
-        )
-        why = f"{name}: {n_late} of {n} rows were public only after they are read on {night.as_of}, the first at {example}" if n_late else None
+        told = pl.col("told")
+        counts = read.select(n=pl.len(), late=late.sum(), latest=told.max(), first=told.filter(late).first()).collect()
+        n, n_late, latest, first = counts.row(0)
+        why = f"{name}: {n_late} of {n} rows became public after they are read, the first at {first}" if n_late else None
         rows.append(("inputs", name, n, n_late, latest if isinstance(latest, dt.datetime) else None, why))
     return pl.DataFrame(rows, schema=ROWS, orient="row")

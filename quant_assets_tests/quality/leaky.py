@@ -1,4 +1,4 @@
-"""Ten ways of looking ahead that were found late elsewhere, each beside the honest way of saying the same. Real rows of 2014 to try them on.
+"""Ten ways of looking ahead that were found late elsewhere, each beside the honest way of saying the same, and real rows to try them on.
 
 Each takes tables of the lake and gives `ticker`, `session`, `value`.
 """
@@ -200,5 +200,3 @@ PAIRS: dict[str, tuple[Way, Way]] = {
     "resampling labelled at the left edge": (weeks_by_their_left_edge, weeks_by_their_right_edge),
 }
 """What leaks, and what does not."""
-
-
