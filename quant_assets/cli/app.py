@@ -35,7 +35,7 @@ def print_json(document: Any) -> None:
 
 def main() -> None:
     """Runs the command line; every QuantAssetsError ends as one sentence (or one JSON document) and its exit code."""
-    from quant_assets.cli import backfill, backtest, data, doctor, leakcheck, report, run, universe  # noqa: F401 - importing registers the verbs
+    from quant_assets.cli import backfill, backtest, data, doctor, leakcheck, quarantine, report, run, universe  # noqa: F401 - importing registers the verbs
 
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     arguments = [_canonical(argument) for argument in sys.argv[1:]]

@@ -19,6 +19,8 @@ PRICES = ("open", "high", "low", "close")
 MAX_MOVE = 0.5
 # Special dividends reach 11 % of the close before (MSFT, 2004-11-15). An inferred one far above is a wrong raw close, not a payment.
 MAX_DIVIDEND = 0.25
+RELEASABLE = ("ohlc_order", "extreme_move", "large_dividend")
+"""Checks of what is likely. What the others find cannot be computed with, whoever lets it in."""
 REMEDY = "; quarantined, correct it at the source and run again"
 
 
@@ -37,7 +39,13 @@ class Verdict:
 
 
 def judge_prices(
-    rows: pl.DataFrame, universe: Universe, window: Window, *, fetched_at: dt.datetime, confirmed: pl.DataFrame | None = None
+    rows: pl.DataFrame,
+    universe: Universe,
+    window: Window,
+    *,
+    fetched_at: dt.datetime,
+    confirmed: pl.DataFrame | None = None,
+    released: pl.DataFrame | None = None,
 ) -> Verdict:
     """Findings on normalised `prices` rows; an error withholds the ticker's whole calendar year, other cells go through.
 
@@ -47,6 +55,7 @@ def judge_prices(
     universe : the names asked for: each must have a bar on every session of the window since its listing.
     fetched_at : when the sources were asked, for bars that none of them delivered.
     confirmed : ticker, session of moves that a second source shows too: a genuine extreme is no error.
+    released : ticker, session, field, value that an operator lets in, where a check is about what is likely (RELEASABLE).
     """
     findings = pl.concat(
         [
@@ -57,6 +66,10 @@ def judge_prices(
         ]
     )
     findings = findings.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
+    if released is not None:
+        likely = pl.col("check").is_in(RELEASABLE)
+        let_in = findings.filter(likely).join(released, on=["ticker", "session", "field", "value"], how="anti")
+        findings = pl.concat([findings.filter(~likely), let_in])
     withheld: dict[tuple[str, int], str] = {}
     in_order = findings.sort("ticker", "session", maintain_order=True)
     for ticker, session, reason in in_order.select("ticker", "session", "reason").iter_rows():
@@ -129,22 +142,26 @@ def _change_findings(rows: pl.DataFrame, confirmed: pl.DataFrame | None) -> list
     paid, split = pl.col("dividend") * pl.col("split_factor"), pl.col("split_factor")
     seen = sound.with_columns(before=before).with_columns(move=pl.col("close") * split / pl.col("before") - 1)
     bad_split = ~(split.is_finite() & (split > 0))
-    bad_dividend = ~(pl.col("dividend").is_finite() & (pl.col("dividend") >= 0)) | (paid > MAX_DIVIDEND * pl.col("before"))
+    impossible_dividend = ~(pl.col("dividend").is_finite() & (pl.col("dividend") >= 0)) | (paid >= pl.col("before"))
+    large_dividend = ~impossible_dividend & (paid > MAX_DIVIDEND * pl.col("before"))
     moved = seen if confirmed is None else seen.join(confirmed, on=["ticker", "session"], how="anti")
     limit = round(100 * MAX_DIVIDEND)
     return [
         _findings(seen, bad_split, "split_factor", "corporate_action", pl.format("split factor {} is not above 0" + REMEDY, split)),
-        _findings(
-            seen,
-            bad_dividend,
-            "dividend",
-            "corporate_action",
-            pl.format(
-                f"dividend {{}} USD on a close of {{}} (limits 0 and {limit} % of the close before), so raw and adjusted close disagree"
-                + REMEDY,
-                pl.col("dividend").round(4),
-                pl.col("close"),
-            ),
+        *(
+            _findings(
+                seen,
+                where,
+                "dividend",
+                check,
+                pl.format(
+                    f"dividend {{}} USD on a close of {{}} (limits 0 and {limit} % of the close before), so raw and adjusted close disagree"
+                    + REMEDY,
+                    pl.col("dividend").round(4),
+                    pl.col("close"),
+                ),
+            )
+            for check, where in (("corporate_action", impossible_dividend), ("large_dividend", large_dividend))
         ),
         _findings(
             moved,
@@ -153,7 +170,7 @@ def _change_findings(rows: pl.DataFrame, confirmed: pl.DataFrame | None) -> list
             "extreme_move",
             pl.format(
                 f"close moved {{}} % with no split on record and no second source that shows it (limit {round(100 * MAX_MOVE)} %); "
-                "quarantined, add the corporate action",
+                "quarantined, add the corporate action, or let it in with `quant-assets data quarantine release`",
                 (100 * pl.col("move")).round(1),
             ),
         ),

@@ -64,6 +64,22 @@ LOGS = (
         ),
     ),
     Table(
+        "rulings",
+        "log",
+        "What an operator has said of quarantined values.",
+        ("table", "ticker", "session", "field"),
+        (
+            Column("table", pl.String, "-", "the table they were meant for", nullable=False),
+            TICKER,
+            SESSION,
+            Column("field", pl.String, "-", "as in quarantine", nullable=False),
+            Column("value", pl.Float64, "as the field", "the value that was ruled on: another one is judged anew"),
+            Column("ruling", pl.String, "-", "released: let in as delivered; rejected: seen, and kept out", nullable=False),
+            Column("because", pl.String, "-", "in the operator's words", nullable=False),
+            Column("ruled_at", UTC, "UTC", "when", nullable=False),
+        ),
+    ),
+    Table(
         "leak_proof",
         "session",
         "Proof before each decision that nothing it reads has seen the future: what was compared, and what differed.",

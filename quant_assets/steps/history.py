@@ -21,6 +21,7 @@ from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
 from quant_assets.quality.repair import BOUNDED, SHIFTED, repair_bars
 from quant_assets.quality.restated import relevelled, restated
+from quant_assets.quality.rulings import released
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Settings
 from quant_assets.sources import source_named, sources
@@ -129,7 +130,8 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     rows = repaired.rows
     compared = compare_sources(rows, delivered)
     agreed = compared.filter(pl.col("field") == "total_return", ~pl.col("finding")).select("ticker", "session")
-    verdict = judge_prices(rows, universe, asked, fetched_at=fetched_at, confirmed=agreed)
+    let_in = released(work.lake, judged, asked)
+    verdict = judge_prices(rows, universe, asked, fetched_at=fetched_at, confirmed=agreed, released=let_in)
     accepted = TABLES["prices"].conform(verdict.accepted).sort("ticker", "session")
     scope = {"table": "prices"}
     work.lake.replace("quarantine", verdict.quarantined, keys=judged, window=asked, scope=scope)
