@@ -31,6 +31,7 @@ def check_specs(asset: str, *names: str, blocking: Sequence[str] = ()) -> list[d
     told = {
         "gate": "Rows that break a rule are quarantined and their (ticker, year) is withheld.",
         "sources_agree": "Names that two sources have: daily total returns within 1 %.",
+        "plausible": "Rows that are possible and unlikely; they are stored.",
         "suite": "The Great Expectations suite of the table.",
         "features": "Computed again from what was known at sampled sessions, and beside other futures: no value moves.",
         "labels": "Null until their label_end, the same ever after.",
@@ -136,7 +137,7 @@ def as_check(check: Findings) -> dg.AssetCheckResult:
     if check.rows.height:
         metadata["rows"] = dg.MetadataValue.md(preview(check.rows, limit=OFFENDING_ROWS))
     # What these find is worth a look, and a warning says so; what the others find withholds rows.
-    severity = dg.AssetCheckSeverity.WARN if check.name in ("sources_agree", "suite") else dg.AssetCheckSeverity.ERROR
+    severity = dg.AssetCheckSeverity.WARN if check.name in ("sources_agree", "suite", "plausible") else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         check_name=check.name, passed=check.passed, severity=severity, description=check.description, metadata=metadata
     )

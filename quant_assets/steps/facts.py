@@ -14,6 +14,7 @@ from quant_assets import gathered
 from quant_assets.calendars import Window
 from quant_assets.errors import NoData, SourceError
 from quant_assets.point_in_time import with_changes
+from quant_assets.quality.doubts import DOUBTS, doubts
 from quant_assets.quality.findings import Findings
 from quant_assets.schemas import TABLES
 from quant_assets.sources.base import Source
@@ -68,7 +69,10 @@ def fetch_facts(
 def _checks(table: str, rows: pl.DataFrame) -> list[Findings]:
     from quant_assets.quality.suites import judge_table  # Great Expectations imports for 2.6 s: only when there are rows
 
-    return judge_table(table, rows) if rows.height else [Findings("suite", True, f"{table}: the vendors have nothing about these names")]
+    unlikely = [doubts(table, rows)] if table in DOUBTS else []
+    if rows.is_empty():
+        return [Findings("suite", True, f"{table}: the vendors have nothing about these names"), *unlikely]
+    return [*judge_table(table, rows), *unlikely]
 
 
 def _until_now(work: Workspace, windows: Windows) -> Window:

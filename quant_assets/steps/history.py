@@ -17,6 +17,7 @@ from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
 from quant_assets.membership import inside as within_lives
 from quant_assets.models.terms import HORIZON_SESSIONS
+from quant_assets.quality.doubts import doubts
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
 from quant_assets.quality.repair import BOUNDED, SHIFTED, repair_bars
@@ -156,7 +157,7 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
         "disagreements": int(compared["finding"].sum()),
         "missed": list(raw.missed.values()),
     }
-    checks = [_gate_check(verdict), _agreement_check(compared, raw.missed), *judge_table("prices", accepted)]
+    checks = [_gate_check(verdict), _agreement_check(compared, raw.missed), *judge_table("prices", accepted), doubts("prices", accepted)]
     return StepResult(accepted, figures, checks, withheld)
 
 

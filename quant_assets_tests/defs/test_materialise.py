@@ -71,6 +71,7 @@ def test_prices_of_two_names_and_years(tmp_path: Path, instance: dg.DagsterInsta
         "gate": True,
         "sources_agree": True,
         "suite": True,
+        "plausible": True,
     }
 
 

@@ -10,6 +10,7 @@ from quant_assets.defs.materialise import Events, as_check, check_specs, coverag
 from quant_assets.defs.partitions import SINGLE_RUN, Grids, asked
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, step_asset
+from quant_assets.quality.doubts import DOUBTS
 from quant_assets.quality.findings import Findings
 from quant_assets.schemas import TABLES
 from quant_assets.sources import configured, lacking
@@ -24,6 +25,8 @@ def facts_assets(grids: Grids) -> list[dg.AssetsDefinition]:
 
 
 def _asset(table: str, grid: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    checks = ("suite", "plausible") if table in DOUBTS else ("suite",)
+
     @step_asset(
         table=table,
         name=table,
@@ -32,7 +35,7 @@ def _asset(table: str, grid: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         backfill_policy=SINGLE_RUN,
         group_name="sources",
         kinds=KINDS,
-        check_specs=check_specs(table, "suite"),
+        check_specs=check_specs(table, *checks),
         freshness_policy=WITHIN_A_LONG_WEEKEND,
     )
     def gather(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
@@ -41,7 +44,7 @@ def _asset(table: str, grid: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         if not vendors:
             told = f"not configured: {lacking(work.settings, table)}"
             context.log.warning(f"{table}: {told}")
-            yield as_check(Findings("suite", True, told))
+            yield from (as_check(Findings(check, True, told)) for check in checks)
             return
         tickers, windows = asked(context, work.universe)
         result = facts.fetch_facts(work, table, tickers, windows, vendors, run_id=context.run_id)

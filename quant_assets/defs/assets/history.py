@@ -33,7 +33,7 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         backfill_policy=SINGLE_RUN,
         group_name="sources",
         kinds={"pandas", "polars", "parquet"},
-        check_specs=check_specs("prices", "gate", "sources_agree", "suite"),
+        check_specs=check_specs("prices", "gate", "sources_agree", "suite", "plausible"),
         freshness_policy=WITHIN_A_LONG_WEEKEND,
     )
     def prices(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
