@@ -60,6 +60,8 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/sources.py
 	@$(BIN)/python benchmarks/facts.py
 	@$(BIN)/python benchmarks/histories.py
+	@$(BIN)/python benchmarks/corrupted.py
+	@$(BIN)/python benchmarks/leakcheck.py
 	@$(BIN)/python benchmarks/night.py
 	@$(BIN)/python benchmarks/operate.py
 	@$(BIN)/python benchmarks/install.py

@@ -69,7 +69,7 @@ def plain_script() -> dict[str, float]:
     from quant_assets.calendars import day_window
     from quant_assets.eligibility import tradable_tickers
     from quant_assets.settings import Settings
-    from quant_assets.steps import backtests, decisions, history, models, reports
+    from quant_assets.steps import backtests, decisions, history, models, proof, reports
     from quant_assets.workspace import Workspace
 
     warnings.filterwarnings("ignore")
@@ -85,6 +85,7 @@ def plain_script() -> dict[str, float]:
     models.score_quarters(work, tickers, quarters, run_id=None)
     backtests.backtest_names(work, tradable_tickers(work), quarters, run_id=None)
     backtests.backtest_together(work, quarters)
+    proof.prove(work, night)
     decisions.decide(work, tickers, night, run_id=None)
     decisions.synthesise(work, tickers, night, run_id=None)
     decisions.rank_session(work, night)
