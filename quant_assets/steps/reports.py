@@ -14,6 +14,8 @@ from quant_assets.features.overlays import overlays
 from quant_assets.lake import Lake
 from quant_assets.models.pooled import importances
 from quant_assets.models.terms import MODEL_NAME
+from quant_assets.quality.repair import BOUNDED, SHIFTED
+from quant_assets.reporting import wording
 from quant_assets.reporting.csv_table import write_csv
 from quant_assets.reporting.html_page import write_html
 from quant_assets.reporting.inputs import ModelCard, PerformanceRow, ReportInputs
@@ -99,6 +101,17 @@ def accounts(lake: Lake, equity: pl.DataFrame, window: Window) -> list[Performan
     return rows
 
 
+def _proven(work: Workspace) -> list[str]:
+    """What was computed again before the decision of the night, if it was."""
+    rows = work.lake.scan("leak_proof", window=day_window(work.as_of)).collect()
+    if rows.is_empty():
+        return []
+    n = rows.filter(pl.col("subject") != "inputs")["compared"].sum()
+    n_differ, cuts = rows["differing"].sum(), wording.count(rows["cuts"].max(), "session")  # type: ignore[arg-type]
+    found = "none moved" if not n_differ else f"{n_differ:,} moved: {rows.filter(pl.col('differing') > 0)['example'][0]}"
+    return [f"Look-ahead: {n:,} values were computed again with the future withheld, multiplied and shuffled after {cuts}: {found}."]
+
+
 def notes(work: Workspace) -> list[str]:
     """What is missing tonight, and how far the sources can be trusted."""
     log = work.lake.scan("quality_log", window=work.history, scope={"table": "prices"}).collect()
@@ -107,13 +120,16 @@ def notes(work: Workspace) -> list[str]:
     held_back = work.lake.scan("quarantine", window=work.history).select(pl.len()).collect().item()
     adjusted = work.lake.scan("prices", window=day_window(work.as_of)).filter(pl.col("price_basis") == "adjusted")
     n_adjusted = adjusted.select(pl.len()).collect().item()
-    held = f"{held_back} rows are in quarantine."
+    n_repaired = log.filter(pl.col("method").str.contains_any([SHIFTED, BOUNDED])).height
+    put_right = f" {wording.count(n_repaired, 'price')} that the rest of a bar proves wrong were put right." if n_repaired else ""
+    held = f"{wording.count(held_back, 'row')} in quarantine.{put_right}"
     absent = f"no {work.settings.profile} source: they are reported as missing, never invented."
     missing = f"Implied volatility, options, news, earnings and macro series have {absent}"
     if work.settings.profile == "live":
         chosen = "The names are today's watchlist, chosen knowing how they fared: returns of buy-and-hold are flattered by that."
-        return [missing, held, _members(work) or chosen]
+        return [*_proven(work), missing, held, _members(work) or chosen]
     return [
+        *_proven(work),
         missing,
         f"{n_adjusted} names have an adjusted close only: they are ranked, not traded, and features that need high, low or volume are "
         "null for them.",
