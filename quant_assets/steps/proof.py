@@ -143,23 +143,23 @@ def labels_as_known(tables: Tables) -> pl.DataFrame:
     return forward_return_labels(prices.lazy(), calendar, horizon=HORIZON_SESSIONS, as_of=last)
 
 
-def _compared(subject: str, leak: pl.DataFrame, built: pl.DataFrame, cuts: Sequence[dt.date]) -> list[tuple[object, ...]]:
+def _compared(subject: str, leak: pl.DataFrame, built: pl.DataFrame, cuts: Sequence[dt.date]) -> list[Row]:
     """Rows of ROWS: a column each."""
     columns = [name for name in built.columns if name not in ("ticker", "session", "label_end")]
     table = "labels" if subject == "labels" else "features"
     counts = pl.concat([known(table, built, cut).select(pl.col(columns).count()) for cut in cuts]).sum()
-    rows: list[tuple[object, ...]] = []
+    rows: list[Row] = []
     for column in columns:
         mine = leak.filter(column=column)
         rows.append((subject, column, FUTURES * counts[column].item(), int(mine["differing"].sum()), None, _first(mine)))
     return rows
 
 
-def _stored(work: Workspace, names: Sequence[str], full: pl.DataFrame, labels: pl.DataFrame) -> list[tuple[object, ...]]:
+def _stored(work: Workspace, names: Sequence[str], full: pl.DataFrame, labels: pl.DataFrame) -> list[Row]:
     """Rows of ROWS: a table each."""
     scores = full.drop_nulls(SCORE).select(*KEY, SCORE)
     again = {"features": full.drop(SCORE), "labels": labels, "oos_predictions": scores}
-    rows: list[tuple[object, ...]] = []
+    rows: list[Row] = []
     for table, computed in again.items():
         scope = {"model": MODEL_NAME} if table == "oos_predictions" else None
         lazily = work.lake.scan(table, keys=names, window=work.history, scope=scope).select(computed.columns)
