@@ -95,7 +95,9 @@ def take_in(
             told += said
     told += _several(restless, "until they have been the same for two looks")
     told += _several(later, "for the next look")
-    told += _several(unknown, f"for a name of the universe that is called so (TICKER{SUFFIX}); `quant-assets universe add` adds one")
+    told += _several(
+        unknown, f"for a line of the universe file with their name (TICKER,kaggle,first session; a file is called TICKER{SUFFIX})"
+    )
     there = {file.name for file in _files(drop)}
     return Look(tuple(taken), tuple(told), {name: size for name, size in sizes.items() if name in there})
 

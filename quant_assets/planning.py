@@ -36,11 +36,13 @@ class Phase:
     Parameters
     ----------
     beside : no decision reads it: what is lost there stops nothing, and nothing that was lost before keeps it from running.
+    at_once : a run takes as long for many windows as for one.
     """
 
     name: str
     tables: tuple[str, ...]
     beside: bool = False
+    at_once: bool = False
 
     @property
     def by_ticker(self) -> bool:
@@ -55,7 +57,7 @@ PHASES = (
     Phase("predict", ("oos_predictions",)),
     Phase("backtest", ("equity",)),
     Phase("portfolio", ("portfolio",)),
-    Phase("proof", ("leak_proof",)),
+    Phase("proof", ("leak_proof",), at_once=True),
     Phase("decide", ("signal", "trade_synthesis")),
     Phase("report", ("daily_report",)),
     Phase("macro", gathered.ECONOMY, beside=True),

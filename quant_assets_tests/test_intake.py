@@ -175,7 +175,9 @@ def test_what_is_of_no_name_of_the_universe_stays_with_a_note(folders: Folders):
     found = folders.settled()
     assert found.taken == ()
     [told] = found.told
-    assert told.startswith("waiting for a name of the universe that is called so (TICKER.us.txt)")
+    assert told.startswith(
+        "waiting for a line of the universe file with their name (TICKER,kaggle,first session; a file is called TICKER.us.txt)"
+    )
     assert told.endswith("aapl.us.txt.part, readme.md, zzz.us.txt")
     assert len(os.listdir(folders.drop)) == 5
 

@@ -13,6 +13,7 @@ from quant_assets.backtest.metrics import Performance
 from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.options import End, Json, ProfileName, Start, Tickers, chosen, sessions_between, settings_for
+from quant_assets.demand import demand
 from quant_assets.eligibility import tradable_tickers
 from quant_assets.errors import LakeError
 from quant_assets.reporting import wording
@@ -36,6 +37,10 @@ def backtest(tickers: Tickers = None, start: Start = None, end: End = None, prof
     rows = accounts(work.lake, equity, window)
     for sentence in _without_account(work, [name for name in names if name not in set(equity["ticker"])]):
         aside.print(sentence, markup=False)
+    if any(demand(table, work, names).holes.height for table in ("equity", "portfolio")):
+        aside.print(
+            "Some accounts are missing, or were made from other scores or settings than today's: `quant-assets run` makes them again."
+        )
     if as_json:
         print_json({"items": [_as_item(row) for row in rows]})
         return

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from quant_assets.calendars import Window
@@ -37,6 +38,8 @@ VENDOR_KEYS = (
     "FINNHUB_API_KEY",
     "MASSIVE_API_KEY",
     "TIINGO_API_KEY",
+    "KAGGLE_USERNAME",
+    "KAGGLE_KEY",
 )
 FREE_GB = 2
 
@@ -62,7 +65,7 @@ def doctor(profile: ProfileName = None, as_json: Json = False) -> None:
         for title in ("", "Check", "Found"):
             table.add_column(title, overflow="fold")
         for finding in findings:
-            table.add_row(finding.state, finding.name, finding.detail)
+            table.add_row(finding.state, finding.name, escape(finding.detail))
         screen.print(table)
     raise typer.Exit(1 if any(finding.state == "fault" for finding in findings) else 0)
 

@@ -106,7 +106,8 @@ def run(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = None
         ):
             screen.print(f"{'Next' if purpose == 'open the page' else '':<8}{verb:<{21 + len(again)}}  {purpose}", soft_wrap=True)
     for error in errors:
-        aside.print(f"{error['ticker'] or 'the night'}: {error['message']}", markup=False)
+        who, told = error["ticker"] or "the night", error["message"] or ""
+        aside.print(told if told.startswith(f"{who} ") else f"{who}: {told}", markup=False)
     raise typer.Exit(EXIT_CODES[outcome.status])
 
 

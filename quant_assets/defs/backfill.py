@@ -103,14 +103,15 @@ def run_backfill(
 
 
 def seconds_a_cell(instance: dg.DagsterInstance, work: Workspace, phase: Phase) -> float | None:
-    """The median over the phase's last runs that succeeded; None when it never ran."""
+    """Of a phase that does all at once, seconds a run. The median over the phase's last runs that succeeded; None when it never ran."""
     wanted = dg.RunsFilter(job_name=job_name(phase), statuses=[dg.DagsterRunStatus.SUCCESS])
     windows = list(windows_of(phase, work, since=work.settings.grids.first_decision))
     told = []
     for record in instance.get_run_records(filters=wanted, limit=REMEMBERED_RUNS):
         if record.start_time is not None and record.end_time is not None:
             tickers, dates = rectangle_of(record.dagster_run.tags, work.universe.tickers, windows)
-            told.append((record.end_time - record.start_time) / max(len(dates) * max(len(tickers), 1), 1))
+            n_cells = 1 if phase.at_once else max(len(dates) * max(len(tickers), 1), 1)
+            told.append((record.end_time - record.start_time) / n_cells)
     return statistics.median(told) if told else None
 
 

@@ -181,7 +181,7 @@ def _missing_sessions(rows: pl.DataFrame, universe: Universe, window: Window) ->
     """Sessions between a ticker's listing and the end of the window for which the source has no bar."""
     expected = listed_sessions(universe, window).rename({"key": "ticker"})
     missing = expected.join(rows, on=["ticker", "session"], how="anti")
-    reason = pl.lit("no bar; the source has a hole, run again or name another source")
+    reason = pl.lit("no bar; the source has a hole: run again, name a second source beside it, or list the name later")
     return _findings(missing, pl.lit(True), "*", "missing_session", reason)
 
 

@@ -49,6 +49,7 @@ def policy_of(clock: Clock) -> Policy:
     """
     return Policy(
         vendor="massive",
+        server="https://api.massive.com",
         key_variable=KEY_VARIABLE,
         secret_params=frozenset({"apikey"}),
         secret_headers=frozenset({"authorization"}),

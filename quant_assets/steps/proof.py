@@ -16,7 +16,9 @@ from quant_assets.calendars import Window, day_window, quarter_window, session_o
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
+from quant_assets.lake import coverage
 from quant_assets.lake.coverage import ALL
+from quant_assets.membership import inside as within_lives
 from quant_assets.models.pooled import predict, with_history
 from quant_assets.models.terms import HORIZON_SESSIONS, MODEL_NAME
 from quant_assets.quality.findings import Findings
@@ -134,8 +136,10 @@ def _scorer(work: Workspace, cuts: Sequence[dt.date]) -> Build:
 
 
 def labels_as_known(tables: Tables) -> pl.DataFrame:
-    """As known at the close of the last bar."""
+    """As known at the close of the last bar; none before the first."""
     prices = tables["prices"]
+    if prices.is_empty():
+        return pl.DataFrame(schema=TABLES["labels"].schema)
     first, last = prices["session"].min(), prices["session"].max()
     assert isinstance(first, dt.date)
     assert isinstance(last, dt.date)
@@ -156,14 +160,15 @@ def _compared(subject: str, leak: pl.DataFrame, built: pl.DataFrame, cuts: Seque
 
 
 def _stored(work: Workspace, names: Sequence[str], full: pl.DataFrame, labels: pl.DataFrame) -> list[Row]:
-    """Rows of ROWS: a table each."""
+    """Rows of ROWS: a table each. What is stored of a name beyond its life, as it is told now, is nobody's to read."""
+    lives = coverage.listings(work.universe, names)
     scores = full.drop_nulls(SCORE).select(*KEY, SCORE)
     again = {"features": full.drop(SCORE), "labels": labels, "oos_predictions": scores}
     rows: list[Row] = []
     for table, computed in again.items():
         scope = {"model": MODEL_NAME} if table == "oos_predictions" else None
         lazily = work.lake.scan(table, keys=names, window=work.history, scope=scope).select(computed.columns)
-        stored = known(table, lazily.collect(), work.as_of).join(computed, on=KEY, how="semi")
+        stored = within_lives(known(table, lazily.collect(), work.as_of), lives).join(computed, on=KEY, how="semi")
         differ = differences(computed.join(stored, on=KEY, how="semi"), stored, "features", work.as_of, "stored")
         values = stored.select(pl.all().exclude(*KEY).count()).sum_horizontal().sum()
         rows.append(("stored", table, values, int(differ["differing"].sum()), None, _first(differ)))

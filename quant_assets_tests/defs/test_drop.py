@@ -76,7 +76,7 @@ def test_new_files_ask_for_the_prices_of_their_names_over_their_years(settings: 
     ]
     requests, cursor, said = tick(cursor)
     assert requests == []
-    assert said.endswith("adds one: zzz.us.txt")
+    assert said.endswith("called TICKER.us.txt): zzz.us.txt")
     put(drop, "KO", history([*ALL, *DAYS[len(ALL) : len(ALL) + 3]], 21.0))
     assert asked(tick(tick(cursor)[1])[0]) == [("2012|KO", "2013|KO")]
 

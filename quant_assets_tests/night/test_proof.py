@@ -104,3 +104,23 @@ def test_a_proof_does_not_read_what_came_after_its_night(finished: Home):
     stored = proof.rows.filter(subject="stored", name="labels")["compared"].item()
     known = finished.lake.scan("labels", keys=["AAPL", "KO"], window=Window(D(2007, 1, 1), D(2012, 11, 16))).collect()
     assert stored == known.height * 2 + known.filter(pl.col("label_end") <= D(2012, 11, 15)).height * 2
+
+
+def test_a_name_that_was_not_listed_at_a_cut(finished: Home):
+    done = finished.run("data", "leakcheck", "--tickers", "FB")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("Nothing looks ahead.\n")
+
+
+def test_what_is_stored_of_a_name_after_its_death_is_not_looked_at(copy: Callable[[], Home]):
+    """It was stored before anybody told of it."""
+    home = copy()
+    universe = home.folder / "universe.csv"
+    lines = universe.read_text().splitlines()
+    ended = [f"{line},2012-10-31" if line.startswith("XOM") else f"{line}," for line in lines[1:]]
+    universe.write_text("\n".join([f"{lines[0]},delisted", *ended, ""]))
+    day = day_window(D(2012, 12, 3))
+    scores = home.lake.scan("oos_predictions", keys=["XOM"], window=day).collect()
+    home.lake.replace("oos_predictions", scores.with_columns(pl.col("score") + 0.1), keys=["XOM"], window=day)
+    code, told = home.json("data", "leakcheck", "--tickers", "XOM", "--cuts", "20")
+    assert (code, told["leaks"]) == (0, [])

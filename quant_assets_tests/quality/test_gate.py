@@ -129,7 +129,9 @@ def test_a_missing_session(good: pl.DataFrame):
     verdict = judge(good.filter(~((pl.col("ticker") == "FB") & (pl.col("session") == DAY))))
     assert_only(verdict, good, ("FB", 2012))
     [row] = verdict.quarantined.iter_rows(named=True)
-    assert row["reason"] == "FB 2012-06-05: no bar; the source has a hole, run again or name another source"
+    assert (
+        row["reason"] == "FB 2012-06-05: no bar; the source has a hole: run again, name a second source beside it, or list the name later"
+    )
     assert (row["check"], row["row"], row["source"], row["fetched_at"]) == ("missing_session", "{}", "none", FETCHED_AT)
 
 

@@ -234,7 +234,9 @@ def test_a_year_before_the_listing_and_a_name_without_source(tmp_path: Path):
     assert history.build_features(work, ["FB"], early, run_id=None).rows.is_empty()
     assert history.build_labels(work, ["FB"], early, run_id=None).rows.is_empty()
     withheld = store(work, ["ZZZ"], ["2012"]).withheld
-    assert withheld == {("ZZZ", "2012"): "ZZZ 2012-01-03: no bar; the source has a hole, run again or name another source"}
+    assert withheld == {
+        ("ZZZ", "2012"): "ZZZ 2012-01-03: no bar; the source has a hole: run again, name a second source beside it, or list the name later"
+    }
 
 
 def test_features_need_the_index(tmp_path: Path):
