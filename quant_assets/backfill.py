@@ -15,9 +15,10 @@ from quant_assets.workspace import Workspace
 FILLS = {
     **{table: (phase.name,) for phase in PHASES for table in phase.tables},
     **dict.fromkeys(("equity", "trades"), ("backtest", "portfolio")),
+    "signal": ("proof", "decide"),
 }
 """The phases that write each table a user can name."""
-DECISIONS = ("signal", "trade_synthesis", "daily_report")
+DECISIONS = ("leak_proof", "signal", "trade_synthesis", "daily_report")
 DEFAULT_TABLES = tuple(table for table in FILLS if table not in DECISIONS)
 """Without `--tables`: history, models, scores and accounts. Decisions of the past are made only when they are named."""
 

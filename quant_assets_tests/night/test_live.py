@@ -48,6 +48,10 @@ SPY,yahoo,2009-01-02
 """
 
 
+BAD_LOWS = {dt.date(2009, 9, 21): 184.02, dt.date(2010, 8, 31): 241.88, dt.date(2011, 1, 3): 325.9}
+"""Lows of Apple that LEAN has below a tenth of the rest of their bars; each is bounded by open and close."""
+
+
 def overloaded(_: Asked) -> Reply:
     return Reply("Too Many Requests\r\n", 429, "text/plain", headers={"Retry-After": "1"})
 
@@ -136,8 +140,14 @@ def test_what_is_stored_was_traded(nights: Nights):
     assert set(stored["source"]) == {"yahoo"}
     for name in ("AAPL", "BAC", "IBM", "SPY"):
         traded = nights.yahoo.histories[name].bars.filter(pl.col("session").is_between(pl.date(2009, 1, 2), pl.date(2012, 12, 14)))
+        if name == "AAPL":
+            wrong = traded.filter(pl.col("session").is_in(list(BAD_LOWS)))["low"].to_list()
+            assert wrong == [10.59, 25.3, 32.65]
+            traded = traded.with_columns(low=pl.col("session").replace_strict(BAD_LOWS, default=pl.col("low")))
         mine = stored.filter(ticker=name).select(traded.columns)
         assert_frame_equal(mine, traded, rel_tol=1e-7, abs_tol=1e-4)
+    log = nights.home.table("quality_log").filter(field="low")
+    assert log.select("ticker", "original").rows() == [("AAPL", 10.59), ("AAPL", 25.3), ("AAPL", 32.65)]
     assert stored.filter(ticker="AAPL", dividend=2.6499).height == 1  # 2.65 in LEAN's seven digits, a share of the time
 
 

@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from quant_assets.quality.repair import BOUNDED, SHIFTED, repair_bars
+from quant_assets_tests.replay_yahoo import lean_history
 
 D = dt.date
 CELL = ["ticker", "session", "field"]
@@ -109,3 +110,15 @@ def test_a_repair_reads_no_later_bar(shared: Path):
     for ticker, session in whole.select("ticker", "session").unique().iter_rows():
         cut = repair_bars(rows.filter(pl.col("ticker") == ticker, pl.col("session") <= session)).log
         assert_frame_equal(cut, whole.filter(pl.col("ticker") == ticker, pl.col("session") <= session))
+
+
+def test_on_bars_that_had_no_part_in_the_rule(shared: Path):
+    """LEAN's raw bars, 1998 to 2021: three lows of AAPL at a tenth of their bar, in none of the other names anything."""
+    found = {}
+    for name in ("AAPL", "BAC", "IBM", "SPY"):
+        history = lean_history(shared, name)
+        splits = pl.col("session").replace_strict(history.splits, default=1.0, return_dtype=pl.Float64) if history.splits else pl.lit(1.0)
+        log = repair_bars(history.bars.with_columns(ticker=pl.lit(name), split_factor=splits)).log
+        found[name] = log.select("session", "field", "original").rows()
+    bad = [(D(2009, 9, 21), "low", 10.59), (D(2010, 8, 31), "low", 25.3), (D(2011, 1, 3), "low", 32.65)]
+    assert found == {"AAPL": bad, "BAC": [], "IBM": [], "SPY": []}
