@@ -23,6 +23,5 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Nights of a real daemon first: they mostly wait, so that other tests fill the cores beside them; then the other whole nights, so that
-    no worker begins a long file when the others have ended."""
-    items.sort(key=lambda item: ("operate" not in item.path.parts, not {"night", "warehouse"} & set(item.path.parts)))
+    """Nights of a real daemon first: they mostly wait, so that other tests fill the cores beside them."""
+    items.sort(key=lambda item: "operate" not in item.path.parts)
