@@ -18,9 +18,9 @@ FILLS = {
     "signal": ("proof", "decide"),
 }
 """The phases that write each table a user can name."""
-DECISIONS = ("leak_proof", "signal", "trade_synthesis", "daily_report")
-DEFAULT_TABLES = tuple(table for table in FILLS if table not in DECISIONS)
-"""Without `--tables`: history, models, scores and accounts. Decisions of the past are made only when they are named."""
+DECISIONS = ("signal", "trade_synthesis", "daily_report")
+DEFAULT_TABLES = tuple(table for table in FILLS if table not in ("leak_proof", *DECISIONS))
+"""Without `--tables`: history, models, scores and accounts. Decisions of the past are proven and made only when they are named."""
 
 NAMES_A_RUN = 50
 WINDOWS_A_RUN = {"train": 4, "predict": 8, "decide": 20, "report": 20}

@@ -18,6 +18,7 @@ import pytest
 from dagster._core.events import EngineEventData
 from filelock import FileLock
 
+from quant_assets.backfill import DECISIONS
 from quant_assets.calendars import day_window
 from quant_assets.definitions import build_defs
 from quant_assets.defs.chain import BUSY, Link, bury
@@ -102,9 +103,6 @@ def score_again(home: Home, day: dt.date) -> None:
     rows = home.lake.scan("oos_predictions", **told).collect()
     assert rows.height == 1
     home.lake.replace("oos_predictions", rows.with_columns(pl.col("score") + 0.01), **told)
-
-
-DECISIONS = ("signal", "trade_synthesis", "daily_report")
 
 
 def test_a_decided_night_stands_whatever_is_corrected_afterwards(finished: Home, copy: Callable[[], Home]):
