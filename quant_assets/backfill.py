@@ -15,7 +15,7 @@ from quant_assets.workspace import Workspace
 FILLS = {
     **{table: (phase.name,) for phase in PHASES for table in phase.tables},
     **dict.fromkeys(("equity", "trades"), ("backtest", "portfolio")),
-    "signal": ("proof", "decide"),
+    **dict.fromkeys(("signal", "trade_synthesis"), ("proof", "decide")),
 }
 """The phases that write each table a user can name."""
 DECISIONS = ("signal", "trade_synthesis", "daily_report")

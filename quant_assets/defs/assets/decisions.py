@@ -22,7 +22,7 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         check_specs=check_specs("leak_proof", "features", "labels", "scores", "stored", "inputs"),
     )
     def leak_proof(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
-        """Proof that nothing a decision reads has seen the future; without it there is no decision."""
+        """Proof that nothing a decision reads has seen the future; a night in which it fails takes no decision."""
         from quant_assets.steps import proof
 
         work = night.workspace(context)
