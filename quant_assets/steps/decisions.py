@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping, Sequence
 
 import polars as pl
@@ -10,6 +11,7 @@ import polars as pl
 from quant_assets.calendars import Window, day_window
 from quant_assets.decisions.signal import band, ranked, rule_of
 from quant_assets.decisions.synthesis import write_by_rules
+from quant_assets.demand import demand
 from quant_assets.errors import BadArgument
 from quant_assets.features.catalog import MODEL_FEATURES
 from quant_assets.freshness import stale_inputs
@@ -30,11 +32,19 @@ NO_OPTIONS = "n/a (no option chain in profile {})"
 
 
 def decide(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
-    """The signal of each session from its out-of-sample score, with the interval of the cut-off's bootstrap members."""
-    parts: list[pl.DataFrame] = []
+    """The signal of each session from its out-of-sample score, with the interval of the cut-off's bootstrap members.
+
+    Nothing is decided on a session without a sound `leak_proof`.
+    """
+    parts = [pl.DataFrame(schema=TABLES["signal"].schema)]
     withheld: dict[tuple[str, str], str] = {}
-    for night in nights(work, windows):
+    in_order = nights(work, windows)
+    unproven = _unproven(work, in_order[0].as_of)
+    for night in in_order:
         session, day = night.as_of, day_window(night.as_of)
+        if session in unproven:
+            withheld |= {(ticker, session.isoformat()): unproven[session] for ticker in tickers}
+            continue
         names = ready(work, night.decidable(tickers), dict.fromkeys(("prices", "features", "oos_predictions"), day))
         rows = _caveats(night, _signals(night, names.tickers, day))
         work.lake.replace("signal", rows, keys=names.tickers, window=day)
@@ -122,6 +132,15 @@ def nights(work: Workspace, windows: Windows) -> list[Workspace]:
     if sessions[-1] > work.as_of:
         raise BadArgument(f"session {sessions[-1]} is after {work.as_of}, the last known one", remedy="ask for an earlier session")
     return [dataclasses.replace(work, as_of=session) for session in sessions]
+
+
+def _unproven(work: Workspace, since: dt.date) -> dict[dt.date, str]:
+    """The sessions from that one on which have no proof, or one that found a leak, with the reason."""
+    lacking: list[dt.date] = demand("leak_proof", work, (), since=since).holes["first"].to_list()
+    leaks = work.lake.scan("leak_proof", window=Window(since, work.after_as_of)).filter(pl.col("differing") > 0)
+    found = dict(leaks.group_by("session").agg(pl.first("example")).collect().iter_rows())
+    absent = "{0} has no proof that nothing it reads has seen the future; materialise leak_proof of {0} first"
+    return {day: found.get(day, absent.format(day)) for day in lacking}
 
 
 def _absences(night: Workspace) -> pl.DataFrame:

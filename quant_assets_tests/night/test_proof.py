@@ -13,6 +13,7 @@ import pytest
 
 from quant_assets.calendars import Window, day_window
 from quant_assets.features.catalog import CATALOG
+from quant_assets.steps.decisions import decide
 from quant_assets.steps.proof import SUBJECTS, prove, prove_night
 from quant_assets_tests.night.homes import Home
 
@@ -54,6 +55,35 @@ def test_nothing_is_decided_on_a_feature_that_looks_ahead(copy: Callable[[], Hom
     assert set(home.table("daily_report").filter(session=NIGHT)["status"]) == {"failed"}
     assert "ret_1 of AAPL" in home.table("daily_report").filter(session=NIGHT)["reason"][0]
     assert "ret_1 of AAPL" in done.stderr + done.stdout
+
+
+def test_a_decision_by_hand_asks_for_the_proof_too(copy: Callable[[], Home]):
+    """Whoever materialises it, and whichever session: a sound proof of one session says nothing about another."""
+    work = copy().workspace()
+    names, before = work.universe.tickers, D(2013, 2, 28)
+    days = {str(day): day_window(day) for day in (before, NIGHT)}
+    result = decide(work, names, days, run_id="by hand")
+    assert {window for _, window in result.withheld} == {str(before)}
+    assert {reason.split(" has no proof")[0] for reason in result.withheld.values()} == {str(before)}
+    assert set(result.rows["session"]) == {NIGHT}
+    prove(work, days)
+    assert decide(work, names, days, run_id="by hand").withheld == {}
+    leak = work.lake.scan("leak_proof", window=day_window(before)).collect()
+    found = leak.with_columns(differing=pl.lit(1, dtype=pl.Int64), example=pl.lit("ret_1 of AAPL moved"))
+    work.lake.replace("leak_proof", found, keys=None, window=day_window(before))
+    assert set(decide(work, names, days, run_id="by hand").withheld.values()) == {"ret_1 of AAPL moved"}
+
+
+def test_a_backfill_decides_nothing_where_its_proof_finds_a_leak(copy: Callable[[], Home]):
+    home = copy()
+    work = home.workspace()
+    bar = work.lake.scan("prices", keys=["IBM"], window=day_window(D(2013, 2, 27))).collect()
+    late = bar.with_columns(known_at=pl.col("known_at") + pl.duration(hours=1))
+    work.lake.replace("prices", late, keys=["IBM"], window=day_window(D(2013, 2, 27)))
+    done = home.run("backfill", "--tables", "signal", "--start", "2013-02-26", "--end", "2013-02-28")
+    assert done.returncode == 1, done.stderr
+    assert set(home.table("signal")["session"]) == {D(2013, 2, 26), NIGHT}
+    assert "public" in done.stdout + done.stderr
 
 
 @pytest.fixture
