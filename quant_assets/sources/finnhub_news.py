@@ -124,4 +124,5 @@ class FinnhubSentiment(Asking):
         buzz, sentiment = (answer.get(name) or {} for name in ("buzz", "sentiment")) if isinstance(answer, dict) else (None, None)
         if not isinstance(buzz, dict) or not isinstance(sentiment, dict):
             raise unreadable(self.policy, "the sentiment", ticker, f"{answer}")
-        return {**answer, **buzz, **sentiment, "ticker": ticker}
+        unread = {} if buzz and sentiment else dict.fromkeys(SENTIMENT_FIELDS)  # of a name without news
+        return {**unread, **answer, **buzz, **sentiment, "ticker": ticker}

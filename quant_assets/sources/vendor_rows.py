@@ -115,9 +115,10 @@ def dated(records: Iterable[Record], field: str, window: Window, *, policy: Poli
 
 
 def raw_frame(records: Iterable[Record], fields: Iterable[str]) -> pd.DataFrame:
-    """The records as delivered, one column a field; None where a record lacks one."""
-    columns = ["ticker", *fields]
-    return pd.DataFrame([[record.get(name) for name in columns] for record in records], columns=columns, dtype=object)
+    """The records as delivered, one column a field; None where a record lacks one. A field that every record lacks has no column."""
+    told = list(records)
+    columns = ["ticker", *(name for name in fields if not told or any(name in record for record in told))]
+    return pd.DataFrame([[record.get(name) for name in columns] for record in told], columns=columns, dtype=object)
 
 
 def rows_of(table: str, raw: pd.DataFrame, row: Callable[[Record], Record], *, policy: Policy, what: str) -> pl.DataFrame:

@@ -100,9 +100,10 @@ class YahooEarnings(OverYahoo):
             if offset:
                 return []
             raise
-        rows = delivered(page)
+        if absent := [name for name in (ESTIMATE, ACTUAL) if name not in page]:
+            raise unreadable(self.policy, "earnings", key, f"no {', '.join(absent)} but {', '.join(map(str, page.columns))}")
         moments = [moment.tz_convert(TIMEZONE).to_pydatetime() for moment in page.index]
-        return [(moment, row.get(ESTIMATE), row.get(ACTUAL)) for moment, row in zip(moments, rows, strict=True)]
+        return [(moment, row[ESTIMATE], row[ACTUAL]) for moment, row in zip(moments, delivered(page), strict=True)]
 
 
 def _when(moment: dt.datetime) -> str | None:

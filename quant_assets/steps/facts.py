@@ -18,13 +18,20 @@ from quant_assets.quality.doubts import DOUBTS, doubts
 from quant_assets.quality.findings import Findings
 from quant_assets.schemas import TABLES
 from quant_assets.sources.base import Source
-from quant_assets.steps.history import Windows, span
+from quant_assets.steps.history import Door, Windows, span
 from quant_assets.steps.result import StepResult
 from quant_assets.workspace import Workspace
 
 
 def fetch_facts(
-    work: Workspace, table: str, tickers: Sequence[str], windows: Windows, vendors: Sequence[Source], *, run_id: str | None
+    work: Workspace,
+    table: str,
+    tickers: Sequence[str],
+    windows: Windows,
+    vendors: Sequence[Source],
+    *,
+    run_id: str | None,
+    door: Door | None = None,
 ) -> StepResult:
     """Asks each vendor for what it has of these names (or of its own series) in the windows, and stores it.
 
@@ -47,7 +54,7 @@ def fetch_facts(
         delivered: list[str] = []
         for keys in _in_requests(source, wanted):
             try:
-                rows = _published(source, keys, asked, work)
+                rows = _published(source, keys, asked, work, door)
             except SourceError as error:
                 nothing = isinstance(error, NoData) and spec.entity == "ticker"  # a series is there because somebody named it
                 (silent if nothing else failed).update(dict.fromkeys(keys, str(error)))
@@ -87,8 +94,11 @@ def _in_requests(source: Source, keys: Sequence[str]) -> Iterator[list[str]]:
     yield from (list(keys[place : place + size]) for place in range(0, len(keys), size))
 
 
-def _published(source: Source, keys: Sequence[str], window: Window, work: Workspace) -> pl.DataFrame:
-    rows = source.normalise(source.fetch(keys, window), fetched_at=work.clock())
+def _published(source: Source, keys: Sequence[str], window: Window, work: Workspace, door: Door | None) -> pl.DataFrame:
+    raw = source.fetch(keys, window)
+    if door:
+        door(source, raw)
+    rows = source.normalise(raw, fetched_at=work.clock())
     table = TABLES[source.table]
     return rows.filter(pl.col(table.event_time).is_between(window.start, window.end, closed="left")).sort(table.sort_order)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -26,6 +26,7 @@ from quant_assets.quality.rulings import released
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Settings
 from quant_assets.sources import source_named, sources
+from quant_assets.sources.base import Source
 from quant_assets.sources.reconcile import compare_sources, findings_log
 from quant_assets.sources.splice import choose, is_spliced
 from quant_assets.steps.guard import note, ready
@@ -34,6 +35,8 @@ from quant_assets.universe import Listing, Universe
 from quant_assets.workspace import Workspace
 
 Windows = Mapping[str, Window]
+Door = Callable[[Source, pd.DataFrame], None]
+"""Sees what a source fetched before it is normalised, and raises where that is not what it used to be."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,17 @@ def span(windows: Windows) -> Window:
     return Window(min(window.start for window in windows.values()), max(window.end for window in windows.values()))
 
 
-def fetch_index_prices(work: Workspace, windows: Windows) -> StepResult:
+def fetch_index_prices(work: Workspace, windows: Windows, *, door: Door | None = None) -> StepResult:
     """Fetches every index series of the profile for the windows and replaces them in the lake."""
     from quant_assets.quality.suites import judge_table  # Great Expectations imports for 2.6 s: only when there are new rows
 
     asked = work.known(span(windows))
     parts = []
     for source in sources(work.settings, "index_prices"):
-        parts.append(source.normalise(source.fetch(sorted(source.offers()), asked), fetched_at=work.clock()))
+        raw = source.fetch(sorted(source.offers()), asked)
+        if door:
+            door(source, raw)
+        parts.append(source.normalise(raw, fetched_at=work.clock()))
     table = TABLES["index_prices"]
     rows = table.conform(pl.concat(parts).select(list(table.schema))).sort(table.sort_order)
     work.lake.replace("index_prices", rows, keys=None, window=asked)

@@ -19,6 +19,7 @@ from quant_assets.settings import Settings, Vendor
 from quant_assets.sources.fred import KEY_VARIABLE, SERIES
 from quant_assets_tests.defs.small import GRIDS
 from quant_assets_tests.replay import Answers, Asked, Reply, replaying
+from quant_assets_tests.sources.finnhub_answers import insider, insiders
 from quant_assets_tests.sources.fred_answers import error, fred
 from quant_assets_tests.sources.sec_answers import FUND, company, listed, sec
 
@@ -34,6 +35,7 @@ FILING = {"end": "2012-09-29", "val": 7, "accn": "1", "fy": 2012, "fp": "FY", "f
 
 
 def settings(home: Path, **vendors: Vendor) -> Settings:
+    (home / "dagster").mkdir(parents=True, exist_ok=True)
     file = home / "universe.csv"
     file.write_text(UNIVERSE)
     return Settings(home=home, profile="live", universe=file, grids=GRIDS, sources=vendors, warehouse=False)
@@ -77,7 +79,6 @@ def sentence(ran: Ran) -> str:
 
 @pytest.fixture(autouse=True)
 def no_key_gets_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    (tmp_path / "dagster").mkdir()
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     yield
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -109,6 +110,33 @@ def test_a_name_that_fails_is_left_unmaterialised_and_the_others_are_materialise
     assert "withheld IBM 2012..2013: sec /api/xbrl/companyfacts/CIK0000000002.json" in sentence(ran)
     assert ran.recorded == ["2012|AAPL", "2013|AAPL"]
     assert rows(tmp_path, "fundamentals")["ticker"].to_list() == ["AAPL"]
+
+
+def test_a_vendor_that_renames_a_field_stops_at_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FINNHUB_API_KEY", KEY)
+    filed = insider("2012-12-13", transactionDate="2012-12-12")
+    ran = run(tmp_path, "insider_transactions", ("AAPL", "IBM"), lambda asked: insiders(filed), "finnhub")
+    assert ran.result.success
+    before = rows(tmp_path, "insider_transactions")
+    assert before.select("ticker", "price").rows() == [("AAPL", 170.03), ("IBM", 170.03)]
+    asked = len(ran.asked)
+    ran = run(tmp_path / "again", "insider_transactions", ("AAPL", "IBM"), lambda asked: insiders(renamed(filed)), "finnhub")
+    assert sentence(ran).startswith("finnhub: Required column transactionPrice not in dataframe with columns Index(['ticker', 'id', ")
+    assert sentence(ran).endswith("; the vendor's frame has changed, adapt its source")
+    assert len(ran.asked) == asked / 2  # it is so for every name: the second is not asked for, and nothing is tried again
+    assert (ran.recorded, [event for event in ran.result.all_events if event.is_step_up_for_retry]) == ([], [])
+    assert not (tmp_path / "again/data/lake/insider_transactions").exists()
+
+
+def renamed(filed: dict[str, Any]) -> dict[str, Any]:
+    return {{"transactionPrice": "price"}.get(name, name): value for name, value in filed.items()}
+
+
+def test_a_field_of_another_type_stops_at_the_door(tmp_path: Path):
+    answers = sec({1: company(1, FILING | {"accn": {"number": "1"}}), 2: company(2, FILING)}, tickers=listed(AAPL=1, IBM=2))
+    ran = run(tmp_path, "fundamentals", ("AAPL", "IBM"), answers, "sec", contact="quant@example.com")
+    assert sentence(ran).startswith('sec: Violated "SomeOfKind" for column "accn" - Some value must be of type str; it holds dict; ')
+    assert (ran.recorded, sum("companyfacts" in one.path for one in ran.asked)) == ([], 1)
 
 
 def test_fundamentals_of_a_company_and_of_a_fund_that_files_none(tmp_path: Path):

@@ -195,6 +195,12 @@ def test_how_it_reads_the_news_is_of_today(tmp_path: Path):
     assert figures == (D(2024, 11, 20), 0.75, 0.25, 20, 0.8888, 0.9166, 0.5191)
 
 
+def test_a_name_without_news_has_no_reading(tmp_path: Path):
+    clock = At(NOW)
+    with asking(tmp_path, in_turn(Reply(json.dumps(fh.SENTIMENT_OF_AAPL | {"sentiment": None}))), "finnhub", clock) as (wire, _):
+        assert rows(FinnhubSentiment(wire), clock, "AAPL").select("bullish", "bearish", "buzz").rows() == [(None, None, 0.8888)]
+
+
 @every_source
 def test_what_the_plan_does_not_hold_is_told_and_stops_no_other(tmp_path: Path, make: Make, endpoint: str):
     clock = At(NOW)

@@ -188,6 +188,15 @@ def test_a_row_that_cannot_be_read_is_told_with_the_name(tmp_path: Path, row: An
         yahoo.rows("AAPL")
 
 
+def test_a_column_of_another_name_is_told_and_not_taken_for_none(tmp_path: Path):
+    def renamed(asked: Asked) -> Reply:
+        reply = calendar("AAPL", ROWS)(asked)
+        return replace(reply, body=str(reply.body).replace("Reported EPS", "Actual EPS"))
+
+    with asking(YahooEarnings, tmp_path, NIGHT, {CALENDAR: renamed}) as yahoo, pytest.raises(SourceError, match="no Reported EPS but"):
+        yahoo.rows("AAPL")
+
+
 def test_a_refused_page_is_asked_for_with_a_crumb_once_and_not_for_ever(tmp_path: Path):
     with (
         asking(YahooEarnings, tmp_path, NIGHT, {CALENDAR: lambda asked: Reply("Forbidden", 403, "text/html")}) as yahoo,

@@ -10,6 +10,7 @@ from quant_assets.defs.materialise import Events, as_check, check_specs, coverag
 from quant_assets.defs.partitions import SINGLE_RUN, Grids, asked
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, step_asset
+from quant_assets.defs.vendor_types import check_vendor_frame
 from quant_assets.quality.doubts import DOUBTS
 from quant_assets.quality.findings import Findings
 from quant_assets.schemas import TABLES
@@ -47,7 +48,7 @@ def _asset(table: str, grid: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             yield from (as_check(Findings(check, True, told)) for check in checks)
             return
         tickers, windows = asked(context, work.universe)
-        result = facts.fetch_facts(work, table, tickers, windows, vendors, run_id=context.run_id)
+        result = facts.fetch_facts(work, table, tickers, windows, vendors, run_id=context.run_id, door=check_vendor_frame)
         yield from emit(context, result, table=table, windows=windows, picture=coverage_picture(result, table))
 
     return gather

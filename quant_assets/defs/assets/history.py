@@ -6,7 +6,7 @@ from quant_assets.defs.materialise import Events, check_specs, coverage_picture,
 from quant_assets.defs.partitions import ALL_EARLIER, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, step_asset
-from quant_assets.defs.vendor_types import check_vendor_frames
+from quant_assets.defs.vendor_types import check_vendor_frame, check_vendor_frames
 from quant_assets.steps import history
 
 
@@ -24,7 +24,7 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         """Daily bars of the S&P 500 and the Nasdaq Composite: what a name's beta is measured against."""
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
-        result = history.fetch_index_prices(work, windows)
+        result = history.fetch_index_prices(work, windows, door=check_vendor_frame)
         yield from emit(context, result, table="index_prices", windows=windows, picture=coverage_picture(result, "index_prices"))
 
     @step_asset(
