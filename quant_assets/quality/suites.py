@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+import sys
 from functools import cache
 from typing import Any
 
@@ -15,23 +17,49 @@ from great_expectations.data_context import EphemeralDataContext
 
 from quant_assets.errors import QuantAssetsError
 from quant_assets.quality.findings import Findings
-from quant_assets.schemas import TABLES
+from quant_assets.quality.rules import Between, NotBelow, OneOf, OnSession, Rule, rules, sessions_known
+from quant_assets.schemas import TABLES, Dtype
 
-POSITIVE = {"prices": ("open", "high", "low", "close"), "index_prices": ("close",)}
+PANDAS_TYPES: dict[Dtype, str] = {pl.Float64: "float64", pl.Int64: "int64", pl.Int8: "int8", pl.Boolean: "bool", pl.Date: "datetime64[ms]"}
+FAILURE = dict.fromkeys(("expectation", "column", "rows", "examples"), pl.String)
+LARGEST = sys.float_info.max
 
 
-def expectations(table: str) -> list[gxe.Expectation]:
-    """What must hold for a source table: the declared columns, no nulls where none is allowed, unique keys, positive prices, and
-    nothing fetched before it was known."""
+def expectations(table: str, rows: pl.DataFrame) -> list[gxe.Expectation]:
+    """What must hold for these rows of a table: the declared columns and types, no nulls where none is allowed, unique keys, its rules
+    (`rules.py`), and nothing fetched before it was known."""
     spec = TABLES[table]
     required = [column.name for column in spec.columns if not column.nullable]
+    plain = {column.name: PANDAS_TYPES[column.dtype] for column in spec.columns if column.dtype in PANDAS_TYPES}
     return [
         gxe.ExpectTableColumnsToMatchSet(column_set=list(spec.schema), exact_match=True),
         gxe.ExpectCompoundColumnsToBeUnique(column_list=list(spec.key)),
+        *(gxe.ExpectColumnValuesToBeOfType(column=name, type_=dtype) for name, dtype in plain.items() if name in required),
         *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in required),
-        *(gxe.ExpectColumnValuesToBeBetween(column=name, min_value=0, strict_min=True) for name in POSITIVE.get(table, ())),
-        gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="fetched_at", column_B="known_at", or_equal=True),
+        *(_expected(rule, rows) for rule in rules(table)),
+        *((_not_below("fetched_at", "known_at"),) if "fetched_at" in spec.schema and spec.known_time else ()),
     ]
+
+
+def _expected(rule: Rule, rows: pl.DataFrame) -> gxe.Expectation:
+    match rule:
+        case Between(column, low, high, above):
+            limits = {"min_value": -LARGEST if low is None else low, "max_value": LARGEST if high is None else high}
+            return gxe.ExpectColumnValuesToBeBetween(column=column, **limits, strict_min=above)
+        case NotBelow(column, other):
+            return _not_below(column, other)
+        case OneOf(column, values):
+            return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values))
+        case OnSession(column):
+            sessions = sessions_known()  # those of the rows' time: GX takes a second over all of them
+            around = sessions.filter(sessions.is_between(rows[column].min(), rows[column].max()))
+            return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(around.to_pandas()))
+
+
+def _not_below(column: str, other: str) -> gxe.Expectation:
+    return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+        column_A=column, column_B=other, or_equal=True, ignore_row_if="either_value_is_missing"
+    )
 
 
 def judge_table(table: str, rows: pl.DataFrame) -> list[Findings]:
@@ -44,15 +72,16 @@ def judge_table(table: str, rows: pl.DataFrame) -> list[Findings]:
     if rows.is_empty():
         return [Findings("suite", False, f"{table}: no rows to judge")]
     context = _context()
-    suite = gx.ExpectationSuite(name=table, expectations=expectations(table))
+    suite = gx.ExpectationSuite(name=table, expectations=expectations(table, rows))
     source = context.data_sources.add_or_update_pandas(table)
     batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe(table)
     # GX takes pandas frames only: this is the one door. It copies and hashes them over and over, which categories make twice as fast.
     frame = rows.with_columns(pl.col(pl.String).cast(pl.Categorical)).to_pandas()
     result = batch.get_batch({"dataframe": frame}).validate(suite)
-    failed = [_explain(one) for one in result.results if not one.success]
-    told = f"{len(result.results)} expectations hold on {rows.height:,} rows" if not failed else "; ".join(failed)
-    return [Findings("suite", not failed, told)]
+    failed = pl.DataFrame([_failure(one) for one in result.results if not one.success], schema=FAILURE, orient="row")
+    told = [f"{kind} fails on {column}: {n} rows, e.g. {examples}" for kind, column, n, examples in failed.iter_rows()]
+    sound = f"{len(result.results)} expectations hold on {rows.height:,} rows"
+    return [Findings("suite", not told, "; ".join(told) or sound, rows=failed)]
 
 
 @cache
@@ -62,16 +91,25 @@ def _context() -> EphemeralDataContext:
     return context
 
 
-def _explain(one: Any) -> str:
+def _failure(one: Any) -> tuple[str, str, str, str]:
+    """Columns of FAILURE."""
     raised = next((info for info in _exceptions(one.exception_info) if info.get("raised_exception")), None)
     kind, settings = one.expectation_config.type, one.expectation_config.kwargs
     if raised:
         raise QuantAssetsError(
             f"expectation {kind} raised: {raised['exception_message']}", remedy="report it, this is not a verdict on the data"
         )
-    column = settings.get("column") or settings.get("column_list") or "table"
-    count, examples = one.result.get("unexpected_count", "?"), one.result.get("partial_unexpected_list", [])[:3]
-    return f"{kind} fails on {column}: {count} rows, e.g. {examples}"
+    pair = [settings[name] for name in ("column_A", "column_B") if name in settings]
+    column = settings.get("column") or settings.get("column_list") or pair or "table"
+    examples = [_plain(value) for value in one.result.get("partial_unexpected_list", [])[:3]]
+    return kind, str(column), str(one.result.get("unexpected_count", "?")), str(examples)
+
+
+def _plain(value: Any) -> Any:
+    """numpy's and pandas' values as Python writes them."""
+    if isinstance(value, tuple | list):
+        return tuple(_plain(part) for part in value)
+    return str(value) if isinstance(value, dt.datetime) else getattr(value, "item", lambda: value)()
 
 
 def _exceptions(info: Any) -> list[dict[str, Any]]:
