@@ -9,6 +9,7 @@ from collections.abc import Callable
 import polars as pl
 
 from quant_assets.quality.findings import Findings
+from quant_assets.quality.identities import back_as_another, sudden_change
 from quant_assets.schemas import TABLES
 
 FLAT_SESSIONS = 5
@@ -20,6 +21,15 @@ VOLUME_UNITS = 100
 MACRO_STEPS = 20
 """A change this many times the series' median change until then: 2020 has some, and so has a unit that changed."""
 BEFORE = 20
+STANDING = 3
+"""Sessions in a row with one price of the share: of 23,396 closes of four US names from 1998 to 2021 five end such a run."""
+FAR_STRIKE = 4.0
+"""A strike this many times the share's price, or that part of it: one of before a split, or listed ahead of it. Few names move so far
+within the life of an option."""
+RECOUNTED = 0.95
+"""Open interest is counted anew each night: of a chain that trades, half of the contracts change theirs. Above this share none was."""
+CHAIN = 20
+"""Contracts from which on a share of them says something."""
 
 Doubt = Callable[[pl.DataFrame], pl.DataFrame]
 """The doubtful rows, with a column `doubt` that says why."""
@@ -110,12 +120,61 @@ def _no_implied_volatility(rows: pl.DataFrame) -> pl.DataFrame:
     return _where(rows, "vendor's implied volatility is 0", pl.col("vendor_implied_volatility") == 0)
 
 
+def _without_any_price(rows: pl.DataFrame) -> pl.DataFrame:
+    none = pl.all_horizontal(pl.col(name).fill_null(0) == 0 for name in ("bid", "ask", "last")).all().over("ticker", "session")
+    return _where(rows, "no contract of the chain has a price", none)
+
+
+def _far_strike(rows: pl.DataFrame) -> pl.DataFrame:
+    apart = pl.max_horizontal(pl.col("strike") / pl.col("underlying"), pl.col("underlying") / pl.col("strike"))
+    return _where(rows, f"strike {FAR_STRIKE:g} times the share's price, or that part of it", apart > FAR_STRIKE)
+
+
+def _standing_contract(rows: pl.DataFrame) -> pl.DataFrame:
+    """Its quote, last trade and open interest are those of the FLAT_SESSIONS - 1 sessions before: nobody keeps it up to date."""
+    contract, told = ["ticker", "expiry", "strike", "right"], ("bid", "ask", "last", "open_interest")
+    ordered = rows.sort(*contract, "session")
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in told)
+    alive = pl.max_horizontal(pl.col(name).fill_null(0) for name in told) > 0
+    run = (same & alive).over(contract).cast(pl.UInt32)
+    stands = run.rolling_sum(FLAT_SESSIONS - 1).over(contract) == FLAT_SESSIONS - 1
+    return _where(ordered, f"the same quote, trade and open interest {FLAT_SESSIONS} sessions in a row", stands)
+
+
+def _standing_share(rows: pl.DataFrame) -> pl.DataFrame:
+    by_session = rows.group_by("ticker", "session").agg(pl.col("underlying").first()).sort("ticker", "session")
+    run = (pl.col("underlying") == pl.col("underlying").shift(1)).over("ticker").cast(pl.UInt32)
+    standing = by_session.filter(run.rolling_sum(STANDING - 1).over("ticker") == STANDING - 1)
+    stands = rows.join(standing, on=["ticker", "session"], how="semi", maintain_order="left")
+    return stands.with_columns(doubt=pl.lit(f"the share's price the same {STANDING} sessions in a row"))
+
+
+def _open_interest_not_counted(rows: pl.DataFrame) -> pl.DataFrame:
+    contract = ["ticker", "expiry", "strike", "right"]
+    interest, before = pl.col("open_interest"), pl.col("_before")
+    beside = rows.sort(*contract, "session").with_columns(_before=interest.shift(1).over(contract))
+    told = ((interest > 0) | (before > 0)).fill_null(False)
+    same = (told & (interest == before)).sum().over("ticker", "session")
+    counted = told.sum().over("ticker", "session")
+    stands = told & (counted >= CHAIN) & (same > RECOUNTED * counted)
+    return _where(beside, "open interest of the whole chain as the session before", stands)
+
+
 def _told_twice(rows: pl.DataFrame) -> pl.DataFrame:
     """The same headline about the same name on the same day under another number or from another vendor."""
     headline = pl.col("headline").str.to_lowercase().str.strip_chars()
     once = rows.sort("known_at").unique(["ticker", "source", "article"], keep="first", maintain_order=True)
     repeated = pl.struct("ticker", "published", headline).is_first_distinct().not_()
     return _where(once, "the same headline again that day", repeated)
+
+
+def _announced_too_early(rows: pl.DataFrame) -> pl.DataFrame:
+    return _where(rows, "announced before its quarter ended", pl.col("announced") < pl.col("period_end"))
+
+
+def _traded_after_filing(rows: pl.DataFrame) -> pl.DataFrame:
+    """Whoever fills in a Form 4 types its dates."""
+    return _where(rows, "traded after it was filed", pl.col("traded") > pl.col("filed"))
 
 
 def _outside_its_history(rows: pl.DataFrame) -> pl.DataFrame:
@@ -129,9 +188,23 @@ def _outside_its_history(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 DOUBTS: dict[str, tuple[Doubt, ...]] = {
-    "prices": (_flat, _no_volume, _wide, _volume_units),
+    "prices": (_flat, _no_volume, _wide, _volume_units, back_as_another, sudden_change),
     "quotes": (_crossed, _outside_the_session),
-    "option_chain": (_crossed, _expired, _below_exercise, _above_bound, _strikes_out_of_order, _no_implied_volatility),
+    "option_chain": (
+        _crossed,
+        _expired,
+        _below_exercise,
+        _above_bound,
+        _strikes_out_of_order,
+        _no_implied_volatility,
+        _without_any_price,
+        _far_strike,
+        _standing_contract,
+        _standing_share,
+        _open_interest_not_counted,
+    ),
+    "earnings": (_announced_too_early,),
     "articles": (_told_twice,),
+    "insider_transactions": (_traded_after_filing,),
     "macro": (_outside_its_history,),
 }

@@ -12,7 +12,9 @@ import pytest
 from quant_assets.calendars import Window, sessions
 from quant_assets.quality.doubts import DOUBTS, doubts
 from quant_assets.schemas import TABLES
+from quant_assets_tests.quality.real_files import lean_chain, option_chain
 from quant_assets_tests.quality.test_repair import native
+from quant_assets_tests.replay_yahoo import lean_history
 
 D = dt.date
 DAYS = sessions(Window(D(2012, 3, 1), D(2012, 6, 1)))
@@ -25,32 +27,18 @@ def counts(table: str, rows: pl.DataFrame) -> dict[str, int]:
 
 
 def test_a_million_real_bars(shared: Path):
-    volumes = pl.read_parquet(shared / "data/equities/us_daily_1990_2012.parquet").select(
-        pl.col("Volume").cast(pl.Float64).alias("volume"), ticker=pl.col("Ticker").cast(pl.String), session=pl.col("Date").cast(pl.Date)
-    )
-    rows = native(shared).join(volumes, on=["ticker", "session"])
+    rows = native(shared)
     told = counts("prices", rows)
     assert told["no volume"] == rows.filter(volume=0).height == 162
     assert told["high above 1.5 times low"] == rows.filter(pl.col("high") > 1.5 * pl.col("low")).height
-    assert len(told) == 3
+    assert len(told) == 4
 
 
 def test_a_real_option_chain(shared: Path):
     """Apple on the day of its split: the share's price is Friday's, and the vendor has no volatility for half of the contracts."""
-    file = pl.read_parquet(shared / "data/options/aapl_chain_2014.parquet")
-    rows = file.select(
-        "strike",
-        "bid",
-        "ask",
-        ticker="underlying",
-        session=pl.col("date").str.to_date("%Y%m%d"),
-        expiry=pl.col("expiry").str.to_date("%Y%m%d"),
-        right=pl.col("right").replace_strict({"C": "call", "P": "put"}),
-        underlying="und_close",
-        vendor_implied_volatility="iv",
-    )
+    rows = option_chain(shared)
     told = counts("option_chain", rows)
-    assert told["vendor's implied volatility is 0"] == file.filter(iv=0).height
+    assert told["vendor's implied volatility is 0"] == rows.filter(vendor_implied_volatility=0).height
     assert told["ask below the value of exercising"] == 146
     assert "bid above ask" not in told
 
@@ -108,7 +96,7 @@ def test_a_close_alone_may_stand_longer():
 
 def contract(**values: Any) -> dict[str, Any]:
     plain = {"ticker": "A", "session": D(2012, 3, 1), "expiry": D(2012, 3, 16), "strike": 50.0, "right": "call", "bid": 2.0, "ask": 2.1}
-    return {**plain, "underlying": 51.0, "vendor_implied_volatility": 0.3, **values}
+    return {**plain, "last": 2.0, "open_interest": 10.0, "underlying": 51.0, "vendor_implied_volatility": 0.3, **values}
 
 
 @pytest.mark.parametrize(
@@ -129,12 +117,60 @@ def contract(**values: Any) -> dict[str, Any]:
             "strikes out of order: the dearer one costs less than the cheaper one brings",
         ),
         ([contract(vendor_implied_volatility=0.0)], "vendor's implied volatility is 0"),
+        ([contract(bid=0.0, ask=None, last=None)], "no contract of the chain has a price"),
+        ([contract(strike=12.5, bid=38.4, ask=38.6)], "strike 4 times the share's price, or that part of it"),
+        ([contract(strike=357.0, bid=None, ask=0.1)], "strike 4 times the share's price, or that part of it"),
     ],
 )
 def test_unlikely_quotes(contracts: list[dict[str, Any]], doubt: str):
     rows = pl.DataFrame(contracts)
     assert counts("option_chain", rows) == {doubt: 1}
     assert doubts("option_chain", pl.DataFrame([contract(), contract(strike=55.0, bid=0.2, ask=0.3)])).passed
+
+
+def chain(day: int, *, n: int = 30, **values: Any) -> list[dict[str, Any]]:
+    """Contracts of one session; what is not given changes from day to day."""
+    told = {"bid": 2.0 + day / 100, "ask": 2.1 + day / 100, "underlying": 51.0 + day / 10, **values}
+    return [contract(session=DAYS[day], expiry=DAYS[20 + place], open_interest=100.0 * place + 1 + day) | told for place in range(n)]
+
+
+def test_one_contract_without_a_price_is_no_doubt():
+    assert doubts("option_chain", pl.DataFrame([contract(), contract(strike=55.0, bid=None, ask=None, last=None)])).passed
+
+
+def test_a_contract_that_nobody_keeps_up_to_date():
+    rows = pl.DataFrame(
+        [row for day in range(6) for row in [*chain(day), contract(session=DAYS[day], strike=75.0, underlying=51.0 + day / 10)]]
+    )
+    found = doubts("option_chain", rows).rows
+    assert set(found["doubt"]) == {"the same quote, trade and open interest 5 sessions in a row"}
+    assert found.select("strike", "session").rows() == [(75.0, DAYS[4]), (75.0, DAYS[5])]
+
+
+def test_a_share_whose_price_stands_still(shared: Path):
+    rows = pl.DataFrame([row for day, price in enumerate((51.0, 51.5, 51.5, 51.5, 51.5, 51.4)) for row in chain(day, underlying=price)])
+    found = doubts("option_chain", rows).rows
+    assert set(found["doubt"]) == {"the share's price the same 3 sessions in a row"}
+    assert found["session"].unique().sort().to_list() == DAYS[3:5]
+    closes = [lean_history(shared, name).bars["close"] for name in ("AAPL", "BAC", "IBM", "SPY")]
+    assert sum(len(close) for close in closes) == 23_396
+    assert sum(((close == close.shift(1)) & (close == close.shift(2))).sum() for close in closes) == 5
+
+
+def test_open_interest_that_was_not_counted_again(shared: Path):
+    """Apple's chain of 10 June 2014, with its own open interest and with that of the day before; then the contracts of a small chain."""
+    folder = shared / "data/options/lean_universe_aapl"
+    monday, tuesday = (lean_chain(folder / f"201406{day}.csv").filter(pl.col("strike") <= 150) for day in ("09", "10"))
+    contracts = ["expiry", "strike", "right"]
+    stale = tuesday.drop("open_interest").join(monday.select(*contracts, "open_interest"), on=contracts, maintain_order="left")
+    doubt = "open interest of the whole chain as the session before"
+    assert doubt not in counts("option_chain", pl.concat([monday, tuesday]))
+    found = doubts("option_chain", pl.concat([monday, stale.select(monday.columns)])).rows.filter(doubt=doubt)
+    assert found["session"].unique().to_list() == [D(2014, 6, 10)]
+    assert found.height == stale.filter(pl.col("open_interest") > 0).height
+    for n, told in ((20, {doubt: 20}), (19, {})):
+        rows = pl.DataFrame(chain(0, n=n) + [{**row, "open_interest": row["open_interest"] - 1} for row in chain(1, n=n)])
+        assert counts("option_chain", rows) == told
 
 
 def test_a_crossed_quote_and_a_trade_outside_its_session():
