@@ -23,7 +23,7 @@ def native(shared: Path) -> pl.DataFrame:
     return rows.select(
         ticker=pl.col("Ticker").cast(pl.String),
         session=pl.col("Date").cast(pl.Date),
-        **{name: pl.col(name.title()) for name in ("open", "high", "low", "close")},
+        **{name: pl.col(name.title()).cast(pl.Float64) for name in ("open", "high", "low", "close", "volume")},
         split_factor=pl.lit(1.0),
     ).sort("ticker", "session")
 
