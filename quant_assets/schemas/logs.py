@@ -49,7 +49,7 @@ LOGS = (
         "quarantine",
         "log",
         "Rows that were not let in, whole, with the check they broke.",
-        ("table", "ticker", "session", "field"),
+        ("table", "ticker", "session", "field", "source"),
         (
             Column("table", pl.String, "-", "the table they were meant for", nullable=False),
             TICKER,

@@ -12,10 +12,11 @@ import polars as pl
 
 from quant_assets import gathered
 from quant_assets.calendars import Window
-from quant_assets.errors import NoData, SourceError
+from quant_assets.errors import NoData, SchemaMismatch, SourceError
 from quant_assets.point_in_time import with_changes
 from quant_assets.quality.doubts import DOUBTS, doubts
 from quant_assets.quality.findings import Findings
+from quant_assets.quality.row_gate import Judged, finding, judge_rows
 from quant_assets.schemas import TABLES
 from quant_assets.sources.base import Source
 from quant_assets.steps.history import Door, Windows, span
@@ -35,9 +36,9 @@ def fetch_facts(
 ) -> StepResult:
     """Asks each vendor for what it has of these names (or of its own series) in the windows, and stores it.
 
-    A name that a vendor does not deliver keeps what an earlier night stored and is withheld, with the vendor's words; the others, and its
-    rows of other vendors, are stored. Of a table that has one row from whichever vendor, the first that delivers fills it, and an answer
-    without rows leaves what is stored.
+    A name that a vendor does not deliver, or delivers with a row that cannot be true, keeps what an earlier night stored and is withheld,
+    with the vendor's words or the row's fault; the others, and its rows of other vendors, are stored. Of a table that has one row from
+    whichever vendor, the first that delivers fills it, and an answer without rows leaves what is stored.
 
     Parameters
     ----------
@@ -49,20 +50,25 @@ def fetch_facts(
     parts, open_keys = [pl.DataFrame(schema=spec.schema)], set(tickers)
     failed: dict[str, str] = {}
     silent: dict[str, str] = {}
+    verdicts: list[Judged] = []
     for source in vendors:
         wanted = sorted(source.offers(None if spec.entity == "series" else tickers if by_vendor else sorted(open_keys)))
         delivered: list[str] = []
         for keys in _in_requests(source, wanted):
             try:
                 rows = _published(source, keys, asked, work, door)
-            except SourceError as error:
+            except (SourceError, SchemaMismatch) as error:
                 nothing = isinstance(error, NoData) and spec.entity == "ticker"  # a series is there because somebody named it
                 (silent if nothing else failed).update(dict.fromkeys(keys, str(error)))
                 continue
+            judged = _judge(work, source, rows, keys, asked, scoped=by_vendor)
+            verdicts.append(judged)
+            failed |= judged.withheld
             # a chain that can be had no longer must not take the stored one away, nor keep the next vendor from being asked
             there = keys if by_vendor else rows[spec.entity or ""].unique().sort().to_list()
+            there = [key for key in there if key not in judged.withheld]
             delivered += there
-            parts.append(_store(work, source, rows, there, asked, scoped=by_vendor))
+            parts.append(_store(work, source, judged.accepted, there, asked, scoped=by_vendor))
         if not by_vendor:
             open_keys -= set(delivered)
             failed = {key: reason for key, reason in failed.items() if key not in delivered}
@@ -70,7 +76,7 @@ def fetch_facts(
     withheld = {(key, window): reason for key, reason in failed.items() for window in windows}
     gathered.note(work, table, tickers, windows, withheld=withheld, run_id=run_id)
     figures = {"sources": [source.name for source in vendors], "names": rows[spec.entity or ""].n_unique(), "without_data": silent}
-    return StepResult(rows, figures, _checks(table, rows), withheld)
+    return StepResult(rows, figures, [finding(verdicts), *_checks(table, rows)], withheld)
 
 
 def _checks(table: str, rows: pl.DataFrame) -> list[Findings]:
@@ -101,6 +107,14 @@ def _published(source: Source, keys: Sequence[str], window: Window, work: Worksp
     rows = source.normalise(raw, fetched_at=work.clock())
     table = TABLES[source.table]
     return rows.filter(pl.col(table.event_time).is_between(window.start, window.end, closed="left")).sort(table.sort_order)
+
+
+def _judge(work: Workspace, source: Source, rows: pl.DataFrame, keys: Sequence[str], window: Window, *, scoped: bool) -> Judged:
+    """Which of what was delivered can be true; the rest goes to quarantine, in the place of what this vendor left there before."""
+    judged = judge_rows(source.table, rows)
+    scope = {"table": source.table, **({"source": source.name} if scoped else {})}
+    work.lake.replace("quarantine", judged.quarantined, keys=keys, window=window, scope=scope)
+    return judged
 
 
 def _store(work: Workspace, source: Source, rows: pl.DataFrame, keys: Sequence[str], window: Window, *, scoped: bool) -> pl.DataFrame:

@@ -29,6 +29,7 @@ from quant_assets_tests.sources.yahoo_answers import OPTIONS, chain, contract
 
 D = dt.date
 FRIDAY = D(2024, 11, 22)
+BELOW_0 = "AAPL 2024-11-22: ask is -4.2 and must not be below 0; quarantined, correct it at the source and run again"
 REFUSED = massive_answers.error(403, "NOT_AUTHORIZED", message="You are not entitled to this data.")
 
 
@@ -84,6 +85,31 @@ def test_a_chain_is_of_the_first_vendor_that_delivers_it(tmp_path: Path):
         clock.ahead += 4 * 24 * 3600.0  # on Tuesday Friday's chain can be had no longer
         assert fetch(work, "option_chain", [YahooOptions(wire)]).rows.is_empty()
         assert work.lake.scan("option_chain").collect().equals(stored)
+
+
+def test_a_chain_that_cannot_be_true_is_quarantined_and_leaves_what_is_stored(tmp_path: Path):
+    clock = At("2024-11-22T17:00")
+    traded = dt.datetime(2024, 11, 22, 21, tzinfo=dt.UTC)
+
+    def told(ask: float) -> Yahoo:
+        return Yahoo(
+            pages={
+                f"{OPTIONS}{ticker}": chain(ticker, [contract(ticker, D(2024, 12, 20), "call", 220.0, ask=price)], traded_at=traded)
+                for ticker, price in (("AAPL", ask), ("MSFT", 4.3))
+            }
+        )
+
+    work = night(tmp_path, clock)
+    for place, (ask, stored) in enumerate(((4.2, 4.2), (-4.2, 4.2), (4.4, 4.4))):
+        folder = tmp_path / str(place)  # nobody's cache
+        folder.mkdir()
+        with vendors(folder, clock, {"yahoo": told(ask)}) as (wire, _):
+            result = fetch(work, "option_chain", [YahooOptions(wire)])
+        held = ask < 0
+        assert result.withheld == ({("AAPL", FRIDAY.isoformat()): BELOW_0} if held else {})
+        assert [check.passed for check in result.checks if check.name == "gate"] == [not held]
+        assert work.lake.scan("quarantine", scope={"table": "option_chain"}).collect().height == held
+        assert dict(work.lake.scan("option_chain").select("ticker", "ask").collect().rows()) == {"AAPL": stored, "MSFT": 4.3}
 
 
 def test_news_of_two_vendors_grow_and_neither_takes_away_what_the_other_brought(tmp_path: Path):

@@ -26,7 +26,7 @@ def facts_assets(grids: Grids) -> list[dg.AssetsDefinition]:
 
 
 def _asset(table: str, grid: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    checks = ("suite", "plausible") if table in DOUBTS else ("suite",)
+    checks = ("gate", "suite", *(("plausible",) if table in DOUBTS else ()))
 
     @step_asset(
         table=table,

@@ -17,7 +17,7 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         backfill_policy=SINGLE_RUN,
         group_name="sources",
         kinds={"python", "parquet"},
-        check_specs=check_specs("index_prices", "suite"),
+        check_specs=check_specs("index_prices", "gate", "suite"),
         freshness_policy=WITHIN_A_LONG_WEEKEND,
     )
     def index_prices(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
