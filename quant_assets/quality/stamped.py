@@ -19,6 +19,7 @@ from quant_assets.schemas import UTC
 PRICES = ("open", "high", "low", "close")
 SECOND_PASS = dt.timedelta(minutes=30)
 """A step back this long inside the hour that a clock shows twice is the hour's second pass; a shorter one is a row out of its place."""
+HOUR = dt.timedelta(hours=1)
 MICROSECOND = dt.timedelta(microseconds=1)
 WEEK = dt.timedelta(days=7)
 EPOCH_WEEKDAY = dt.timedelta(days=3)  # 1970-01-01 was a Thursday
@@ -64,8 +65,8 @@ def judge_stamped(
 
     stamp, skipped_hour, repeated_hour, closed_hours, duplicate, unique_key, stamp_order, positive_price, ohlc_order. An exact copy of a row
     is a duplicate and the first stays; other rows of one instant all go. Of the hour that a clock shows twice the second pass begins where
-    the stamp steps back by half an hour or more; where it never does nobody knows which of the two it was, and the hour's rows go. Out of
-    order are the fewest rows without which all others ascend.
+    the stamp steps back by half an hour or more, of hourly bars where another bar has the same stamp; where that never happens nobody knows
+    which of the two it was, and the hour's rows go. Out of order are the fewest rows without which all others ascend.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def judge_stamped(
     ------
     BadArgument : nobody says what clock the stamps are, or two do; `closed` does not lie in one week.
     """
-    told = _with_instants(rows.with_row_index("row"), zone)
+    told = _with_instants(rows.with_row_index("row"), zone, cadence)
     if closed is not None:
         told = told.with_columns(_within=_microseconds_of_week(closed).is_between(*_bounds(closed), closed="left"))
     original = pl.struct(rows.columns)
@@ -102,7 +103,7 @@ def judge_stamped(
     return Stamped(good.select(*rows.columns, "at"), bad.select(*rows.columns, "row", "check", "reason"), gaps)
 
 
-def _with_instants(rows: pl.DataFrame, zone: str | None) -> pl.DataFrame:
+def _with_instants(rows: pl.DataFrame, zone: str | None, cadence: dt.timedelta | None) -> pl.DataFrame:
     """`at` (null where there is none, or two) and `_clock`: why there is none."""
     stamp, own = pl.col("stamp"), rows.schema["stamp"]
     if not isinstance(own, pl.Datetime) or (own.time_zone is None) == (zone is None):
@@ -115,15 +116,17 @@ def _with_instants(rows: pl.DataFrame, zone: str | None) -> pl.DataFrame:
     def instant(ambiguous: str) -> pl.Expr:
         return wall.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null").dt.convert_time_zone("UTC")  # type: ignore[arg-type]
 
-    rows = rows.with_columns(_one=instant("earliest"), _other=instant("latest"))
-    twice = rows.filter(pl.col("_one") != pl.col("_other")).select("row", "_one", hour=wall.dt.truncate("1h"))
-    back = (pl.col("_one").diff() <= -SECOND_PASS).over("hour").fill_null(False)
+    bar = pl.struct(pl.exclude("row"))
+    rows = rows.with_columns(_one=instant("earliest"), _other=instant("latest"), _again=bar == bar.shift(1))
+    twice = rows.filter(pl.col("_one") != pl.col("_other")).select("row", "_one", "_again", hour=wall.dt.truncate("1h"))
+    least = SECOND_PASS if cadence is None else min(SECOND_PASS, max(HOUR - cadence, dt.timedelta(0)))
+    back = ((pl.col("_one").diff() <= -least) & ~pl.col("_again")).over("hour").fill_null(False)
     passes = twice.with_columns(_pass=back.cum_sum().over("hour")).select("row", "_pass", _passes=pl.col("_pass").max().over("hour") + 1)
     both = rows.join(passes, on="row", how="left", maintain_order="left")
     untold = pl.col("_passes") == 1
     clock = pl.when(stamp.is_not_null() & pl.col("_one").is_null()).then(pl.lit("skipped_hour")).when(untold).then(pl.lit("repeated_hour"))
     at = pl.when(untold).then(None).when(pl.col("_pass") > 0).then("_other").otherwise("_one")
-    return both.with_columns(at=at, _clock=clock).drop("_one", "_other", "_pass", "_passes")
+    return both.with_columns(at=at, _clock=clock).drop("_one", "_other", "_again", "_pass", "_passes")
 
 
 def _no_instant() -> pl.Expr:

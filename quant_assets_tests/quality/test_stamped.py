@@ -115,6 +115,17 @@ def test_a_copy_inside_the_repeated_hour_is_none_of_its_passes():
     ]
 
 
+@pytest.mark.parametrize("minutes", [5, 15, 30, 60])
+def test_bars_of_any_length_up_to_the_hour(minutes: int):
+    by = dt.timedelta(minutes=minutes)
+    night = bars(AUTUMN["stamp"][0], 300 // minutes, by=by)
+    judged = judge_stamped(on_the_wall(night), zone=NEW_YORK, cadence=by)
+    assert judged.accepted["at"].to_list() == night["stamp"].to_list()
+    twice = judge_stamped(on_the_wall(night[[0, 1, 1, *range(2, night.height)]]), zone=NEW_YORK, cadence=by)
+    assert twice.accepted["at"].to_list() == night["stamp"].to_list()
+    assert twice.quarantined.select("row", "check").rows() == [(2, "duplicate")]
+
+
 def test_the_repeated_hour_told_once_is_nobodys():
     once = on_the_wall(pl.concat([AUTUMN[:120], AUTUMN[180:]]))
     judged = judge_stamped(once, zone=NEW_YORK, cadence=MINUTE)
