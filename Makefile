@@ -65,6 +65,7 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/leakcheck.py
 	@$(BIN)/python benchmarks/night.py
 	@$(BIN)/python benchmarks/operate.py
+	@$(BIN)/python benchmarks/red_check.py
 	@$(BIN)/python benchmarks/install.py
 
 clean: ## Remove every store (data, models, reports, logs); the install and backups stay

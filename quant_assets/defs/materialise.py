@@ -24,6 +24,8 @@ PREVIEW_ROWS = 12
 OFFENDING_ROWS = 50
 PICTURE_COLOURS = 32
 LISTED_NAMES = 5
+SHOWN_CHARACTERS = 160
+"""Of a text in a table: longer than the longest reason without its remedy."""
 
 
 def check_specs(asset: str, *names: str, blocking: Sequence[str] = ()) -> list[dg.AssetCheckSpec]:
@@ -135,12 +137,21 @@ def declared(table: Table) -> dict[str, Any]:
 def as_check(check: Findings) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"offending_rows": check.rows.height}
     if check.rows.height:
-        metadata["rows"] = dg.MetadataValue.md(preview(check.rows, limit=OFFENDING_ROWS))
+        metadata["rows"] = dg.MetadataValue.md(offending(check.rows))
     # What these find is worth a look, and a warning says so; what the others find withholds rows.
     severity = dg.AssetCheckSeverity.WARN if check.name in ("sources_agree", "suite", "plausible") else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         check_name=check.name, passed=check.passed, severity=severity, description=check.description, metadata=metadata
     )
+
+
+def offending(rows: pl.DataFrame) -> str:
+    """The first rows as `preview` shows them, below what to do about them: what follows the first semicolon of each `reason`, said once."""
+    if "reason" not in rows.columns:
+        return preview(rows, limit=OFFENDING_ROWS)
+    parts = rows.with_columns(pl.col("reason").str.splitn("; ", 2).struct.rename_fields(["reason", "remedy"])).unnest("reason")
+    remedies = parts["remedy"].drop_nulls().unique(maintain_order=True).head(LISTED_NAMES)
+    return "\n\n".join([*(f"Remedy: {remedy}" for remedy in remedies), preview(parts.drop("remedy"), limit=OFFENDING_ROWS)])
 
 
 def preview(rows: pl.DataFrame, *, limit: int = PREVIEW_ROWS) -> str:
@@ -159,7 +170,7 @@ def preview(rows: pl.DataFrame, *, limit: int = PREVIEW_ROWS) -> str:
         tbl_cols=-1,
         tbl_rows=-1,
         tbl_width_chars=10_000,
-        fmt_str_lengths=120,
+        fmt_str_lengths=SHOWN_CHARACTERS,
     )
     told = [f"`{name}` {shown[name][0]}" for name in same]
     with layout:

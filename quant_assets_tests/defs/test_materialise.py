@@ -13,7 +13,7 @@ import pytest
 
 from quant_assets.calendars import Window, sessions, year_window
 from quant_assets.definitions import build_defs
-from quant_assets.defs.materialise import preview
+from quant_assets.defs.materialise import offending, preview
 from quant_assets.defs.partitions import range_tags
 from quant_assets.lake import Lake
 from quant_assets.settings import Settings
@@ -135,3 +135,19 @@ def test_a_preview_says_once_what_every_row_says():
     ]
     assert preview(rows, limit=1).splitlines() == ["```", "ticker  AAPL", "model   m", "score   0.12346", "```"]
     assert "shape" not in preview(rows.head(0))
+
+
+def test_offending_rows_stand_below_what_to_do_about_them_whole_and_said_once():
+    long = "AAPL: close moved -70.1 % with no split on record and no second source that shows it (limit 50 %)" + " or so" * 5
+    reasons = [
+        "IBM: low is above high; correct it; run again",
+        f"{long}; let it in",
+        "KO: low is above high; correct it; run again",
+        "MSFT: odd",
+    ]
+    rows = pl.DataFrame({"session": ["2012-01-03", "2012-01-04", "2012-01-05", "2012-01-06"], "reason": reasons})
+    told = offending(rows)
+    assert told.split("\n\n")[:2] == ["Remedy: correct it; run again", "Remedy: let it in"]
+    shown = [line.strip() for line in told.splitlines()[6:-1]]
+    assert shown == [f"{day}  {reason.split('; ')[0]}" for day, reason in rows.iter_rows()]
+    assert offending(rows.drop("reason")) == preview(rows.drop("reason"), limit=50)
