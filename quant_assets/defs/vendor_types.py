@@ -88,7 +88,7 @@ def _type(table: str, vendor: str, columns: Columns) -> dg.DagsterType:
 OHLC = ("open", "high", "low", "close")
 YAHOO_BARS = [
     *days("date"),
-    *floats("Open", "High", "Low", "Close", "Dividends", "Stock Splits", "Later Splits"),
+    *floats("Open", "High", "Low", "Close", "Adj Close", "Dividends", "Stock Splits", "Later Splits"),
     *integers("Volume"),
 ]
 PRICES = {

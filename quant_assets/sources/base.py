@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window, session_table
+from quant_assets.quality.repair import Repaired
 from quant_assets.sources.wire.policy import Policy
 
 
@@ -43,6 +44,19 @@ class Source(Protocol):
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         """The same rows as `table` declares them."""
+        ...
+
+
+LEFT = "left as delivered: "
+"""Begins the method of a row of `quality_log` whose value looks wrong and is not proven to be."""
+
+
+@runtime_checkable
+class Repairing(Protocol):
+    """A source whose vendor contradicts itself in its own frame, and where that proves what was meant."""
+
+    def repaired(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> Repaired:
+        """`normalise` with what is proven wrong put right, and each such value as a row of `quality_log`."""
         ...
 
 

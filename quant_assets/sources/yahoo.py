@@ -15,7 +15,10 @@ import polars as pl
 
 from quant_assets.calendars import Window, last_settled_session, session_offset, session_on_or_after
 from quant_assets.errors import NoData
-from quant_assets.sources.base import known_at_close
+from quant_assets.quality.repair import Repaired
+from quant_assets.quality.vendor_repair import AS_RECORDED, repair_each
+from quant_assets.schemas import TABLES
+from quant_assets.sources.base import LEFT, known_at_close
 from quant_assets.sources.yahoo_vendor import OverYahoo, yahoo_symbol
 
 INDICES = {"nasdaq": "^IXIC", "sp500": "^GSPC"}
@@ -23,7 +26,8 @@ FIRST_OFFERED = dt.date(1990, 1, 2)
 """Yahoo has older bars; the exchange calendar begins here."""
 TICK_DECIMALS = 4
 """Yahoo's numbers carry the noise of single precision, times the splits since; no US price moves by less than a hundredth of a cent."""
-COLUMNS = ("Open", "High", "Low", "Close", "Volume", "Dividends", "Stock Splits")
+COLUMNS = ("Open", "High", "Low", "Close", "Adj Close", "Volume", "Dividends", "Stock Splits")
+FIELDS = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "volume", "Dividends": "dividend"}
 
 
 class _Charts(OverYahoo):
@@ -64,9 +68,23 @@ class YahooPrices(_Charts):
         return pd.concat([self._bars(yahoo_symbol(key), before).assign(ticker=key) for key in sorted(keys)], ignore_index=True)
 
     def normalise(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
+        return self._rows(pl.from_pandas(raw), fetched_at=fetched_at)
+
+    def repaired(self, raw: pd.DataFrame, *, fetched_at: dt.datetime) -> Repaired:
+        """The same rows with Yahoo's own contradictions put right, as far as `raw` reaches.
+
+        The log tells of those, as traded, and of what looks wrong and is not proven.
+        """
+        whole = pl.from_pandas(raw)
+        found = repair_each(whole, key="ticker", stamp="date", rules=AS_RECORDED)
+        told = pl.concat([found.log, found.refused.with_columns(method=pl.lit(LEFT) + pl.col("method"))])
+        before, after = (self._rows(rows, fetched_at=fetched_at) for rows in (whole, found.rows))
+        return Repaired(after, _log(told, before, after))
+
+    def _rows(self, frame: pl.DataFrame, *, fetched_at: dt.datetime) -> pl.DataFrame:
         later, split = pl.col("Later Splits"), pl.col("Stock Splits")
         prices = (pl.col("Open", "High", "Low", "Close").cast(pl.Float64) * later).round(TICK_DECIMALS).name.to_lowercase()
-        bars = pl.from_pandas(raw).select(
+        bars = frame.select(
             pl.col("ticker").cast(pl.String),
             prices,
             session=pl.col("date").dt.date(),
@@ -80,6 +98,21 @@ class YahooPrices(_Charts):
             fetched_at=pl.lit(fetched_at, dtype=pl.Datetime("us", "UTC")),
         )
         return known_at_close(bars)
+
+
+def _log(told: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `quality_log` of the cells told, those that are in `prices`, with the values of both normalised frames."""
+    index = ["row", "ticker", "session"]
+    cells = [
+        rows.with_row_index("row")
+        .with_columns(pl.col("row").cast(pl.Int64))
+        .unpivot(list(FIELDS.values()), index=index, variable_name="field")
+        for rows in (before, after)
+    ]
+    both = cells[0].rename({"value": "original"}).join(cells[1].select("row", "field", repaired="value"), on=["row", "field"])
+    mine = told.filter(pl.col("field").is_in(list(FIELDS))).select("row", pl.col("field").replace(FIELDS), "method", "evidence")
+    logged = mine.join(both, on=["row", "field"]).with_columns(table=pl.lit("prices"))
+    return logged.select(list(TABLES["quality_log"].schema)).sort("ticker", "session", "field")
 
 
 class YahooIndices(_Charts):
