@@ -27,7 +27,8 @@ EVERY_RULE: tuple[Rule, ...] = (
     dividends.unexplained_steps,
 )
 AS_RECORDED: tuple[Rule, ...] = (split_levels, dividends.repeated_dividends, dividends.dividend_units)
-"""Those that decide between two statements of the vendor's and take nothing from what a price does later: fit for daily bars as traded."""
+"""Those that decide between two statements of the vendor's, and ask prices for nothing else: fit for daily bars as traded. Of the others
+some read later bars, and some change adjusted closes alone."""
 READ = (*PRICES, "Volume", "Dividends", "Stock Splits", "Capital Gains")
 LOG = {
     "row": pl.Int64,

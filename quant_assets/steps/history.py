@@ -26,7 +26,7 @@ from quant_assets.quality.rulings import released
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Settings
 from quant_assets.sources import source_named, sources
-from quant_assets.sources.base import Source
+from quant_assets.sources.base import LEFT, Repairing, Source
 from quant_assets.sources.reconcile import compare_sources, findings_log
 from quant_assets.sources.splice import choose, is_spliced
 from quant_assets.steps.guard import note, ready
@@ -116,7 +116,7 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
 
     asked = work.known(span(windows))
     fetched_at = work.clock()
-    delivered = _delivered(raw.frames, settings=work.settings, fetched_at=fetched_at)
+    delivered, mended = _delivered(raw.frames, settings=work.settings, fetched_at=fetched_at)
     listings = {ticker: work.universe[ticker] for ticker in tickers}
     named = [(ticker, source) for ticker, known in listings.items() for source in known.sources]
     listed = pl.DataFrame(named, schema={"ticker": pl.String, "source": pl.String}, orient="row")
@@ -142,7 +142,8 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     accepted = TABLES["prices"].conform(verdict.accepted).sort("ticker", "session")
     scope = {"table": "prices"}
     work.lake.replace("quarantine", verdict.quarantined, keys=judged, window=asked, scope=scope)
-    stands = pl.concat([repaired.log, _inferred_log(accepted), findings_log(compared)])
+    mine = mended.join(accepted, on=["ticker", "session", "source"], how="semi").drop("source")
+    stands = pl.concat([mine, repaired.log, _inferred_log(accepted), findings_log(compared)])
     log = _one_a_field(stands.join(accepted, on=["ticker", "session"], how="semi"))
     for window in windows.values():
         year = work.known(window)
@@ -157,7 +158,8 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     figures = {
         "tickers": len(tickers),
         "quarantined_rows": verdict.quarantined.height,
-        "repaired_prices": log.filter(pl.col("method").is_in([SHIFTED, BOUNDED])).height,
+        "repaired_prices": log.filter(pl.col("method").str.contains_any([SHIFTED, BOUNDED])).height,
+        "repaired_by_record": mine.filter(~pl.col("method").str.starts_with(LEFT)).height,
         "inferred_actions": int(accepted["inferred"].sum()),
         "compared_sessions": compared.select("ticker", "session").n_unique(),
         "disagreements": int(compared["finding"].sum()),
@@ -217,11 +219,21 @@ def _require_index(work: Workspace, window: Window) -> None:
         )
 
 
-def _delivered(raw: Mapping[str, pd.DataFrame], *, settings: Settings, fetched_at: dt.datetime) -> pl.DataFrame:
-    """All vendors' frames as rows of `prices`; none when no vendor has any of the names."""
-    schema = TABLES["prices"].schema
-    frames = [source_named(settings, "prices", name).normalise(frame, fetched_at=fetched_at) for name, frame in raw.items()]
-    return pl.concat([pl.DataFrame(schema=schema), *(frame.select(list(schema)) for frame in frames)])
+def _delivered(raw: Mapping[str, pd.DataFrame], *, settings: Settings, fetched_at: dt.datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All vendors' frames as rows of `prices`, none when no vendor has any of the names; and what their own records prove wrong in them, as
+    rows of `quality_log` with the source.
+    """
+    schema, log = TABLES["prices"].schema, TABLES["quality_log"].schema
+    frames, logs = [pl.DataFrame(schema=schema)], [pl.DataFrame(schema={**log, "source": pl.String})]
+    for name, frame in raw.items():
+        source = source_named(settings, "prices", name)
+        if isinstance(source, Repairing):
+            repaired = source.repaired(frame, fetched_at=fetched_at)
+            frames.append(repaired.rows.select(list(schema)))
+            logs.append(repaired.log.with_columns(source=pl.lit(name)))
+        else:
+            frames.append(source.normalise(frame, fetched_at=fetched_at).select(list(schema)))
+    return pl.concat(frames), pl.concat(logs)
 
 
 def _all_of(work: Workspace, listing: Listing, asked: Window) -> Window:
