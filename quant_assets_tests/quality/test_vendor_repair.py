@@ -194,6 +194,25 @@ def test_what_was_traded_before_a_split_is_the_same_whatever_follows(shared: Pat
     assert_frame_equal(repair_vendor(other, stamp="Date", rules=AS_RECORDED).rows.filter(until), whole)
 
 
+def test_splits_on_record_in_real_names(shared: Path):
+    """At a random day of every third name: bars that are divided stay, bars up to two weeks before that are not come back, or are left."""
+    rng, whole, left = np.random.default_rng(1), 0, 0
+    for own in native(shared).partition_by("ticker", maintain_order=True)[::3]:
+        for ratio in (4 / 3, 1.5, 2.0, 0.1) if own.height > 700 else ():
+            split, missed = (int(one) for one in (rng.integers(600, own.height - 5), rng.integers(0, 10)))
+            clean = own.rename({"session": "Date", **{name.lower(): name for name in BARS[:4]}}).with_columns(
+                pl.when(pl.int_range(pl.len()) == split).then(ratio).otherwise(0.0).alias("Stock Splits")
+            )[split - 400 : split + 20]
+            assert repair_vendor(clean, stamp="Date", rules=AS_RECORDED).log.is_empty()
+            undivided = pl.int_range(pl.len()) < 400 - missed
+            bad = clean.with_columns(pl.when(undivided).then(pl.col(BARS[:4]) * ratio).otherwise(pl.col(BARS[:4])))
+            found = repair_vendor(bad, stamp="Date", rules=AS_RECORDED).rows
+            back = np.allclose(found["Close"], clean["Close"], rtol=1e-9)
+            assert back or found.equals(bad)
+            whole, left = whole + back, left + (ratio != 4 / 3 and not back)
+    assert (whole, left) == (261, 3)
+
+
 PAID = pl.col("Date") == D(2013, 2, 7)
 """AAPL paid 2.65, 0.0946 for a share of 2021, on a close of 16.33 the day before."""
 
