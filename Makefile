@@ -60,6 +60,7 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/sources.py
 	@$(BIN)/python benchmarks/facts.py
 	@$(BIN)/python benchmarks/histories.py
+	@$(BIN)/python benchmarks/suites.py
 	@$(BIN)/python benchmarks/corrupted.py
 	@$(BIN)/python benchmarks/repairs.py
 	@$(BIN)/python benchmarks/price_repair.py

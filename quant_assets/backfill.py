@@ -19,7 +19,7 @@ FILLS = {
 }
 """The phases that write each table a user can name."""
 DECISIONS = ("signal", "trade_synthesis", "daily_report")
-DEFAULT_TABLES = tuple(table for table in FILLS if table not in ("leak_proof", *DECISIONS))
+DEFAULT_TABLES = tuple(table for table in FILLS if table not in ("leak_proof", "quality_scorecard", *DECISIONS))
 """Without `--tables`: history, models, scores and accounts. Decisions of the past are proven and made only when they are named."""
 
 NAMES_A_RUN = 50

@@ -83,6 +83,11 @@ def session_offset(session: dt.date, n: int) -> dt.date:
     return _date(exchange().session_offset(pd.Timestamp(session), n))
 
 
+def ends_a_week(session: dt.date) -> bool:
+    """Whether the next session is of another week."""
+    return session_offset(session, 1).isocalendar()[:2] != session.isocalendar()[:2]
+
+
 def session_on_or_before(day: dt.date) -> dt.date:
     return _date(exchange().date_to_session(pd.Timestamp(day), direction="previous"))
 

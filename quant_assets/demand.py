@@ -18,7 +18,7 @@ import polars as pl
 from quant_assets import freshness, gathered, warehouse
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
-from quant_assets.calendars import Window, day_window, sessions
+from quant_assets.calendars import Window, day_window, ends_a_week, sessions
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.eligibility import tradable_tickers, with_rule_suffix
 from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
@@ -34,11 +34,11 @@ HISTORY, TRAINING, DECISION = "history", "training", "decision"
 GRIDS = {
     **dict.fromkeys(("index_prices", "prices", "features", "labels", *gathered.ECONOMY, *gathered.COMPANIES, "warehouse"), HISTORY),
     **dict.fromkeys(("model_runs", "oos_predictions", "equity", "portfolio"), TRAINING),
-    **dict.fromkeys(("leak_proof", "signal", "trade_synthesis", "daily_report", *gathered.MARKET), DECISION),
+    **dict.fromkeys(("leak_proof", "quality_scorecard", "signal", "trade_synthesis", "daily_report", *gathered.MARKET), DECISION),
 }
 """The grid of each table that a night fills. `portfolio` is the part of `equity` and `trades` that needs all names at once,
 `warehouse` the DuckDB file that shows the lake."""
-SERIES = {"index_prices", "model_runs", "portfolio", "leak_proof", "warehouse", *gathered.ECONOMY}
+SERIES = {"index_prices", "model_runs", "portfolio", "leak_proof", "quality_scorecard", "warehouse", *gathered.ECONOMY}
 """Tables without a ticker dimension."""
 STANDS_BY = {"prices": ("source", "price_basis"), "index_prices": ("source",), "oos_predictions": ("cutoff", "model_run_id")}
 """What beside its key decides whether a row stands."""
@@ -99,6 +99,8 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return _shown(work)
     if table == "leak_proof":
         return _proven(work, windows)
+    if table == "quality_scorecard":
+        return _scored_weekly(work, windows)
     if table == "daily_report":
         return _rows(table, work, coverage.listings(work.universe), days, span)
     if table == "equity":
@@ -203,6 +205,19 @@ def _proven(work: Workspace, windows: Mapping[str, Window]) -> Demand:
         standing = rows.filter(feature_set=ALL_FEATURES).join(runs, on=["cutoff", "model_run_id"], how="semi")
         sound = standing.group_by("session").agg(pl.col("differing").sum()).filter(differing=0).select("session").collect()
         return expected.filter(~pl.col("first").is_in(sound["session"].implode()))
+
+    return Demand(expected, holes)
+
+
+def _scored_weekly(work: Workspace, windows: Mapping[str, Window]) -> Demand:
+    """A scorecard at the last session of each week."""
+    ends = {key: window.start for key, window in windows.items() if ends_a_week(window.start)}
+    expected = _one_each(ends)
+
+    def holes() -> pl.DataFrame:
+        span = Window(min(ends.values(), default=work.as_of), work.after_as_of)
+        there = work.lake.scan("quality_scorecard", window=span).select("session").collect()["session"].unique()
+        return expected.filter(~pl.col("first").is_in(there.implode()))
 
     return Demand(expected, holes)
 

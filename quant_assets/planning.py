@@ -59,6 +59,7 @@ PHASES = (
     Phase("portfolio", ("portfolio",)),
     Phase("proof", ("leak_proof",), at_once=True),
     Phase("decide", ("signal", "trade_synthesis")),
+    Phase("scorecard", ("quality_scorecard",), beside=True, at_once=True),
     Phase("report", ("daily_report",)),
     Phase("macro", gathered.ECONOMY, beside=True),
     Phase("companies", gathered.COMPANIES, beside=True),

@@ -37,6 +37,7 @@ PHASE_TITLES = {
     "portfolio": "portfolio account",
     "proof": "proof that nothing looks ahead",
     "decide": "signals and verdicts",
+    "scorecard": "the week's scorecard of the data",
     "report": "report",
     "macro": "the economy, from its vendors",
     "companies": "companies, from theirs",
@@ -45,7 +46,7 @@ PHASE_TITLES = {
 }
 
 
-BESIDE = {"warehouse": "the warehouse does not show this night"}
+BESIDE = {"warehouse": "the warehouse does not show this night", "scorecard": "the week has no scorecard of its data"}
 
 
 @app.command()

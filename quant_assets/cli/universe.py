@@ -14,10 +14,11 @@ from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.options import Json, ProfileName, settings_for
 from quant_assets.errors import BadArgument, NoData
 from quant_assets.membership import Membership
+from quant_assets.quality.survivorship import survivorship
 from quant_assets.reporting import wording
 from quant_assets.settings import Settings
 from quant_assets.universe import Listing, Universe
-from quant_assets.workspace import utc_now
+from quant_assets.workspace import last_known_session, utc_now
 
 if TYPE_CHECKING:
     from quant_assets.sources.base import Source
@@ -57,6 +58,8 @@ def list_names(profile: ProfileName = None, as_json: Json = False) -> None:
         table.add_row(*(_cell(value) for value in item.values()))
     screen.print(table)
     screen.print(f"{wording.count(len(universe.listings), 'name')} in {universe.file}", soft_wrap=True)
+    until = last_known_session(settings, utc_now()) + dt.timedelta(days=1)
+    screen.print(survivorship(universe, Window(settings.grids.history_start, until)).sentence, soft_wrap=True)
 
 
 @group.command()

@@ -17,6 +17,7 @@ ASSETS = {
     "backtest": ("backtest",),
     "portfolio": ("portfolio_backtest",),
     "proof": ("leak_proof",),
+    "scorecard": ("quality_scorecard",),
     "decide": ("signal", "trade_synthesis"),
     "report": ("daily_report",),
 }

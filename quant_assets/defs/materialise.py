@@ -31,10 +31,12 @@ SHOWN_CHARACTERS = 160
 def check_specs(asset: str, *names: str, blocking: Sequence[str] = ()) -> list[dg.AssetCheckSpec]:
     """The checks a step reports on itself."""
     told = {
-        "gate": "Rows that break a rule are quarantined and their (ticker, year) is withheld.",
+        "gate": "Rows that break a rule are quarantined, and what arrived of their name with them is withheld.",
         "sources_agree": "Names that two sources have: daily total returns within 1 %.",
         "plausible": "Rows that are possible and unlikely; they are stored.",
         "suite": "The Great Expectations suite of the table.",
+        "suites": "The suite of every table, asked of all its rows.",
+        "alive": "Each name that is not said to be dead has had a bar lately.",
         "features": "Computed again from what was known at sampled sessions, and beside other futures: no value moves.",
         "labels": "Null until their label_end, the same ever after.",
         "scores": "The stored models score what was known at sampled sessions as they score everything.",
@@ -139,7 +141,7 @@ def as_check(check: Findings) -> dg.AssetCheckResult:
     if check.rows.height:
         metadata["rows"] = dg.MetadataValue.md(offending(check.rows))
     # What these find is worth a look, and a warning says so; what the others find withholds rows.
-    severity = dg.AssetCheckSeverity.WARN if check.name in ("sources_agree", "suite", "plausible") else dg.AssetCheckSeverity.ERROR
+    severity = dg.AssetCheckSeverity.WARN if check.name in ("sources_agree", "plausible", "alive") else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         check_name=check.name, passed=check.passed, severity=severity, description=check.description, metadata=metadata
     )

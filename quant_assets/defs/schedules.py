@@ -14,7 +14,7 @@ from quant_assets.defs.jobs import job_name
 from quant_assets.demand import demand
 from quant_assets.freshness import stale_inputs
 from quant_assets.lake import coverage, night_lock
-from quant_assets.planning import PHASES, REPORT, Rectangle, Step, missing_cells, plan, windows_of
+from quant_assets.planning import PHASES, Rectangle, Step, missing_cells, plan, windows_of
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace, last_known_session
 
@@ -23,8 +23,8 @@ EVERY_HALF_HOUR = "15,45 13-23 * * 1-5"
 CATCH_UP_SESSIONS = 5
 """A machine that was off for longer decides the last of the missed sessions; `backfill` decides older ones."""
 MAX_ATTEMPTS = 3
-LAST_PHASES = PHASES[PHASES.index(REPORT) - 1 :]
-"""The phases of the decision grid, and the warehouse."""
+LAST_PHASES = PHASES[[phase.name for phase in PHASES].index("decide") :]
+"""The decision and what follows it."""
 
 
 def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quant_assets.calendars import Window, session_table
+from quant_assets.calendars import FIRST_DAY_KNOWN, Window, session_table
 from quant_assets.lake.coverage import listed_sessions
 from quant_assets.schemas import TABLES
 from quant_assets.universe import Universe
@@ -125,13 +125,16 @@ def _row_findings(rows: pl.DataFrame, window: Window) -> list[pl.DataFrame]:
     volume = pl.col("volume")
     impossible = (volume.is_null() & (pl.col("price_basis") == "raw")) | (volume.is_not_null() & ~(volume.is_finite() & (volume >= 0)))
     closed = ~pl.col("session").is_in(session_table(window)["session"].implode())
+    early = pl.lit(f"the calendar of the exchange begins on {FIRST_DAY_KNOWN}; quarantined, ask for later bars")
+    unknown = pl.col("session") < dt.date.fromisoformat(FIRST_DAY_KNOWN)
+    shut = pl.when(unknown).then(early).otherwise(pl.lit("the exchange was closed that day" + REMEDY))
     repeated = pl.struct("ticker", "session").is_duplicated()
     return [
         _findings(
             rows, impossible, "volume", "volume", pl.format("volume is {}, a number of shares is not below 0" + REMEDY, _shown("volume"))
         ),
         _findings(rows, repeated, "*", "unique_key", pl.lit("more than one bar of the same session" + REMEDY)),
-        _findings(rows, closed, "*", "exchange_session", pl.lit("the exchange was closed that day" + REMEDY)),
+        _findings(rows, closed, "*", "exchange_session", shut),
     ]
 
 

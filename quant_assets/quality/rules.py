@@ -120,6 +120,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         OneOf("status", ("complete", "partial", "withheld", "failed")),
     ),
     "rulings": (OneOf("ruling", ("released", "rejected")),),
+    "quality_scorecard": (*not_negative("expected", "present", "gaps", "longest_gap", "repaired", "disagreements", "quarantined"),),
     "leak_proof": (
         OneOf("subject", ("features", "labels", "scores", "stored", "inputs")),
         *not_negative("compared", "differing"),

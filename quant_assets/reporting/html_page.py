@@ -24,6 +24,7 @@ from quant_assets.calendars import session_close
 from quant_assets.reporting import wording
 from quant_assets.reporting.atomic import write_text
 from quant_assets.reporting.charts import embedded, equity_chart, price_chart
+from quant_assets.reporting.data_section import data_section
 from quant_assets.reporting.geometry import Axis, Track, bar_around_zero, gauge, track
 from quant_assets.reporting.inputs import PerformanceRow, ReportInputs
 
@@ -72,6 +73,8 @@ def render(inputs: ReportInputs) -> str:
             names=_names(inputs),
             model=inputs.model,
             importances=_importances(inputs),
+            data=data_section(inputs.scorecard),
+            survivorship=inputs.survivorship,
             notes=inputs.notes,
         )
     )

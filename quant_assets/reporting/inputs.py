@@ -63,6 +63,8 @@ class ReportInputs:
     skill : the out-of-sample record; one without rows when no score has come due.
     importances : (feature, share of gain), shares of all features sum to one.
     model : None when no model has been trained.
+    scorecard : the newest `quality_scorecard` rows up to `as_of`, of one session; none before the first.
+    survivorship : what the list of names says of its own making, in a sentence.
     notes : sentences on missing sources and data quality, shown as given.
     """
 
@@ -77,4 +79,6 @@ class ReportInputs:
     skill: Skill
     importances: Sequence[tuple[str, float]]
     model: ModelCard | None
+    scorecard: pl.DataFrame
+    survivorship: str
     notes: Sequence[str]

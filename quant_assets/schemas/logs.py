@@ -97,4 +97,27 @@ LOGS = (
             Column("model_run_id", pl.String, "-", "MLflow run of the model that decides", nullable=False),
         ),
     ),
+    Table(
+        "quality_scorecard",
+        "session",
+        "How good the data of each name are, source by source, at the end of a week.",
+        ("session", "table", "ticker", "source"),
+        (
+            SESSION,
+            Column("table", pl.String, "-", "the table concerned", nullable=False),
+            Column("ticker", pl.String, "-", "ticker or series", nullable=False),
+            Column("source", pl.String, "-", "who delivered the rows, or should have", nullable=False),
+            Column("expected", pl.Int64, "sessions", "that must have a row; null where a vendor may rightly have nothing"),
+            Column("present", pl.Int64, "sessions or rows", "that are stored", nullable=False),
+            Column("gaps", pl.Int64, "stretches", "of missing sessions"),
+            Column("longest_gap", pl.Int64, "sessions", "in the longest of them"),
+            Column("repaired", pl.Int64, "values", "put right"),
+            Column("disagreements", pl.Int64, "values", "that another source has otherwise"),
+            Column("quarantined", pl.Int64, "values", "kept out", nullable=False),
+            Column("last_good", pl.Date, "date", "of the newest row that is stored"),
+            Column(
+                "last_60", pl.String, "a letter a session", ". good, r repaired, d disagreement, q quarantined, x missing, blank not listed"
+            ),
+        ),
+    ),
 )

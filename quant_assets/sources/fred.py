@@ -20,7 +20,7 @@ import polars as pl
 from pandas.tseries.holiday import USFederalHolidayCalendar
 
 from quant_assets.calendars import TIMEZONE, Window
-from quant_assets.errors import BadArgument, SourceError
+from quant_assets.errors import BadArgument, NoData, SourceError
 from quant_assets.schemas import TABLES, UTC
 from quant_assets.sources.wire.exchange import Answer, Request
 from quant_assets.sources.wire.policy import OVERLOADED, Complaint, Policy, Rate, Trouble
@@ -187,7 +187,8 @@ def read_last_version(file: Path, *, fetched_at: dt.datetime, series: str | None
 
     Raises
     ------
-    SourceError : the file is not such a table. BadArgument : the series has no declared publication lag, or is another one.
+    SourceError : the file is not such a table; NoData : it holds no value. BadArgument : the series has no declared publication lag, or is
+        another one.
     """
     try:
         table = pl.read_csv(file, infer_schema=False, null_values=["", "."])
@@ -199,6 +200,8 @@ def read_last_version(file: Path, *, fetched_at: dt.datetime, series: str | None
         raise SourceError(f"{file} is no table of dates and values ({reason})", remedy="download it from FRED again") from None
     if series not in (None, name):
         raise BadArgument(f"{file} holds {name}, not {series}", remedy="name the file that does")
+    if not numbers.count():
+        raise NoData(f"{file} holds no value of {name}", remedy="download it from FRED again")
     raw = pl.DataFrame({"session": days, "value": numbers}).with_columns(series=pl.lit(name), realtime_start=pl.lit(None, dtype=pl.Date))
     return _rows(raw, source=LAST_VERSION, fetched_at=fetched_at)
 

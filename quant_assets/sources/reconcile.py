@@ -8,6 +8,8 @@ from quant_assets.sources.skfolio_prices import PRICE_STEP_USD
 
 MAX_DIFFERENCE = 0.01
 KEY = ["ticker", "session"]
+DISAGREE = "two sources disagree"
+"""The `method` of what `quality_log` says of it."""
 FIELDS = {"close": "close", "total_return": "total return"}
 
 
@@ -105,7 +107,7 @@ def findings_log(compared: pl.DataFrame) -> pl.DataFrame:
             "field",
             pl.col("second").fill_nan(None).alias("original"),
             pl.col("primary").alias("repaired"),
-            pl.lit("two sources disagree").alias("method"),
+            pl.lit(DISAGREE).alias("method"),
             pl.concat_str(told, median.fill_null("")).alias("evidence"),
         )
     )

@@ -18,7 +18,7 @@ from quant_assets.freshness import stale_inputs
 from quant_assets.lake.coverage import ALL
 from quant_assets.models.pooled import content_hash, score_interval
 from quant_assets.models.terms import MIN_HISTORY_SESSIONS, MODEL_NAME
-from quant_assets.planning import PHASES, losses, reasons
+from quant_assets.planning import DECIDING, losses, reasons
 from quant_assets.schemas import TABLES
 from quant_assets.steps.guard import note, ready
 from quant_assets.steps.models import record_of, registry, trained_at
@@ -223,7 +223,7 @@ def _input_hashes(features: pl.DataFrame) -> pl.DataFrame:
 def _failures(night: Workspace) -> pl.DataFrame:
     """ticker, failure: why each name without a decision has none, as far as a phase before the decision is to blame."""
     names = night.universe.tickers
-    lost = losses(night, PHASES[: [phase.name for phase in PHASES].index("report")], decide=names)
+    lost = losses(night, DECIDING[:-1], decide=names)
     told = reasons(night, lost)
     stopped = told.pop(ALL, None)
     rows = [(name, told.get(name, stopped)) for name in names if told.get(name, stopped)]

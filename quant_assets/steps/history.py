@@ -22,6 +22,7 @@ from quant_assets.quality.findings import Findings
 from quant_assets.quality.gate import Verdict, judge_prices
 from quant_assets.quality.repair import BOUNDED, SHIFTED, repair_bars
 from quant_assets.quality.restated import relevelled, restated
+from quant_assets.quality.row_gate import finding, judge_rows
 from quant_assets.quality.rulings import released
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Settings
@@ -57,7 +58,7 @@ def span(windows: Windows) -> Window:
 
 
 def fetch_index_prices(work: Workspace, windows: Windows, *, door: Door | None = None) -> StepResult:
-    """Fetches every index series of the profile for the windows and replaces them in the lake."""
+    """Fetches every index series of the profile for the windows and replaces them in the lake, but one with a row that cannot be true."""
     from quant_assets.quality.suites import judge_table  # Great Expectations imports for 2.6 s: only when there are new rows
 
     asked = work.known(span(windows))
@@ -68,9 +69,12 @@ def fetch_index_prices(work: Workspace, windows: Windows, *, door: Door | None =
             door(source, raw)
         parts.append(source.normalise(raw, fetched_at=work.clock()))
     table = TABLES["index_prices"]
-    rows = table.conform(pl.concat(parts).select(list(table.schema))).sort(table.sort_order)
-    work.lake.replace("index_prices", rows, keys=None, window=asked)
-    return StepResult(rows, checks=judge_table("index_prices", rows))
+    judged = judge_rows(table.name, table.conform(pl.concat(parts).select(list(table.schema))).sort(table.sort_order))
+    rows, series = judged.accepted, sorted({key for source in sources(work.settings, table.name) for key in source.offers()})
+    work.lake.replace("index_prices", rows, keys=[key for key in series if key not in judged.withheld], window=asked)
+    work.lake.replace("quarantine", judged.quarantined, keys=series, window=asked, scope={"table": "index_prices"})
+    withheld = {(coverage.ALL, key): reason for key in windows for reason in judged.withheld.values()}
+    return StepResult(rows, checks=[finding([judged]), *judge_table(table.name, rows)], withheld=withheld)
 
 
 def fetch_raw_prices(work: Workspace, tickers: Sequence[str], windows: Windows) -> RawPrices:

@@ -14,7 +14,8 @@ from quant_assets.features.overlays import overlays
 from quant_assets.lake import Lake
 from quant_assets.models.pooled import importances
 from quant_assets.models.terms import MODEL_NAME
-from quant_assets.quality.repair import BOUNDED, SHIFTED
+from quant_assets.quality.scorecard import put_right
+from quant_assets.quality.survivorship import survivorship
 from quant_assets.reporting import wording
 from quant_assets.reporting.csv_table import write_csv
 from quant_assets.reporting.html_page import write_html
@@ -76,8 +77,16 @@ def gather(work: Workspace, report: pl.DataFrame) -> ReportInputs:
         skill=skill,
         importances=importances(booster),
         model=card,
+        scorecard=newest_scorecard(work),
+        survivorship=survivorship(work.universe, Window(work.history.start, work.after_as_of)).sentence,
         notes=notes(work),
     )
+
+
+def newest_scorecard(work: Workspace) -> pl.DataFrame:
+    """Rows of `quality_scorecard` of the last week that ended by the night; none before the first."""
+    rows = work.lake.scan("quality_scorecard", window=Window(work.history.start, work.after_as_of)).collect()
+    return rows.filter(pl.col("session") == pl.col("session").max())
 
 
 def chart_prices(work: Workspace) -> pl.DataFrame:
@@ -120,9 +129,10 @@ def notes(work: Workspace) -> list[str]:
     held_back = work.lake.scan("quarantine", window=work.history).select(pl.len()).collect().item()
     adjusted = work.lake.scan("prices", window=day_window(work.as_of)).filter(pl.col("price_basis") == "adjusted")
     n_adjusted = adjusted.select(pl.len()).collect().item()
-    n_repaired = log.filter(pl.col("method").str.contains_any([SHIFTED, BOUNDED])).height
-    put_right = f" {wording.count(n_repaired, 'price')} that the rest of a bar proves wrong were put right." if n_repaired else ""
-    held = f"{wording.count(held_back, 'row')} in quarantine.{put_right}"
+    n_repaired = log.filter(put_right()).height
+    held = f"{wording.count(held_back, 'row')} in quarantine."
+    if n_repaired:
+        held += f" {wording.count(n_repaired, 'value')} that the bar or the vendor's own record proves wrong were put right."
     absent = f"no {work.settings.profile} source: they are reported as missing, never invented."
     missing = f"Implied volatility, options, news, earnings and macro series have {absent}"
     if work.settings.profile == "live":

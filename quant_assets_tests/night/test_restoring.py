@@ -60,7 +60,7 @@ def test_one_deleted_partition_comes_back_alone(finished: Home, copy: Callable[[
     assert done.returncode == 0, done.stderr
     assert "1 name ..." in done.stderr
     later = {"prices": 2, "oos_predictions": 0}[table]  # features and the running quarter's scores follow the bars that came anew
-    assert done.stderr.count("nothing to do") == 8 - later
+    assert done.stderr.count("nothing to do") == 9 - later
     assert_same_rows(home, finished)
 
 
@@ -73,7 +73,7 @@ def test_what_is_written_beside_a_table_comes_back_alone(finished: Home, copy: C
     done = home.run("run")
     assert done.returncode == 0, done.stderr
     assert_same_rows(home, finished)
-    assert home.run("run").stderr.count("nothing to do") == 10
+    assert home.run("run").stderr.count("nothing to do") == 11
 
 
 def test_accounts_from_before_a_listing_come_back(finished: Home, copy: Callable[[], Home]):
@@ -98,7 +98,7 @@ def test_bars_fetched_again_are_followed_by_what_was_computed_from_them(finished
     done = home.run("run")
     assert "features and labels: 2012..2013, 1 name" in done.stderr
     assert_same_rows(home, finished)
-    assert home.run("run").stderr.count("nothing to do") == 10
+    assert home.run("run").stderr.count("nothing to do") == 11
 
 
 def test_a_report_that_was_deleted_is_written_again(finished: Home, copy: Callable[[], Home]):
@@ -123,7 +123,7 @@ def test_another_pool_is_another_model_and_everything_after_it(finished: Home, c
     kept = home.table("oos_predictions").filter(pl.col("ticker") != "XOM")
     assert set(kept["model_run_id"]) == models
     assert not set(home.table("equity")["scores"]) & set(finished.table("equity")["scores"])
-    assert home.run("run").stderr.count("nothing to do") == 10
+    assert home.run("run").stderr.count("nothing to do") == 11
 
 
 def test_changed_prices_of_the_last_day_change_no_earlier_prediction(finished: Home, copy: Callable[[], Home]):
@@ -165,7 +165,7 @@ def test_an_earlier_night_sees_no_more_than_it_could(finished: Home, copy: Calla
 def test_a_killed_run_is_completed_by_the_next(finished: Home, tmp_path: Path):
     home = new_home(tmp_path / "killed")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
-        read_until(running.stderr, "[4/10]")  # the models are next: everything before is stored
+        read_until(running.stderr, "[4/11]")  # the models are next: everything before is stored
         os.killpg(running.pid, signal.SIGKILL)
     assert "features" in home.lake.tables()
     done = home.run("run")
@@ -188,7 +188,7 @@ def test_another_threshold_is_another_account_and_another_verdict(finished: Home
     assert finished.table("trades").filter(threshold).is_empty()
     assert not home.table("trades").filter(threshold).is_empty()
     assert set(home.table("equity").filter(threshold, account="ticker")["rule"]) == {"score > 0.5"}
-    assert home.run("run").stderr.count("nothing to do") == 10
+    assert home.run("run").stderr.count("nothing to do") == 11
 
 
 def test_a_name_that_leaves_the_universe_leaves_the_portfolio(finished: Home, copy: Callable[[], Home]):

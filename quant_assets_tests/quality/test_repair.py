@@ -113,7 +113,7 @@ def test_a_repair_reads_no_later_bar(shared: Path):
 
 
 def test_on_bars_that_had_no_part_in_the_rule(shared: Path):
-    """LEAN's raw bars, 1998 to 2021: three lows of AAPL at a tenth of their bar, in none of the other names anything."""
+    """LEAN's raw bars, 1998 to 2021: three lows of AAPL far below their bar, in none of the other names anything."""
     found = {}
     for name in ("AAPL", "BAC", "IBM", "SPY"):
         history = lean_history(shared, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +14,15 @@ from bokeh_sampledata import stocks
 from quant_assets.backtest.metrics import performance
 from quant_assets.backtest.rules import STRATEGIES
 from quant_assets.backtest.run import PORTFOLIO
+from quant_assets.calendars import Window
+from quant_assets.lake import coverage
+from quant_assets.quality.repair import SHIFTED
+from quant_assets.quality.scorecard import score_rows, score_sessions
+from quant_assets.quality.survivorship import Survivorship
 from quant_assets.reporting.inputs import ModelCard, PerformanceRow, ReportInputs
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Signal
+from quant_assets.sources.reconcile import DISAGREE
 from quant_assets.validation.skill import Skill
 
 AS_OF = dt.date(2013, 3, 1)
@@ -78,6 +85,8 @@ def sample(bars: tuple[str, ...] = BARS, adjusted: tuple[str, ...] = ADJUSTED) -
             best_round=3,
             unproven=RECORD.unproven,
         ),
+        scorecard=_scorecard(tickers, bars),
+        survivorship=Survivorship(len(tickers), 0, 13.0 * len(tickers)).sentence,
         notes=(
             "VIX: n/a (the packaged series starts in 2014).",
             "Options, implied volatility, news, earnings and the Treasury curve are not available in profile offline.",
@@ -111,8 +120,29 @@ def without_scores(inputs: ReportInputs, reason: str = "196 bars, the longest lo
     )
     return replace(
         inputs, report=report, synthesis=inputs.synthesis.clear(), equity=inputs.equity.clear(), performance=(), skill=Skill(0, 0, 0),
-        importances=(), model=None, notes=(),
+        importances=(), model=None, scorecard=inputs.scorecard.clear(), notes=(),
     )  # fmt: skip
+
+
+def _scorecard(tickers: Sequence[str], bars: tuple[str, ...]) -> pl.DataFrame:
+    """A name with a hole, one with repaired values, two with disagreements, one whose year is in quarantine; DFF is up to date."""
+    span = Window(dt.date(2012, 1, 3), AS_OF + dt.timedelta(days=1))
+    expected = coverage.every_session(tickers, span)
+    hole = (pl.col("key") == tickers[-1]) & pl.col("session").is_between(dt.date(2013, 1, 14), dt.date(2013, 1, 22))
+    kept_out = pl.col("key").is_in(tickers[-2:-1]) & (pl.col("session") >= dt.date(2013, 1, 1))
+    names = pl.when(pl.col("key").is_in(bars)).then(pl.lit("bokeh")).otherwise(pl.lit("skfolio"))
+    rows = expected.filter(~hole & ~kept_out).with_columns(source=names)
+    told = [(tickers[0], dt.date(2013, 2, 5), 1.0, 10.0, SHIFTED)]
+    told += [(name, dt.date(2013, 2, 20), 0.01, 0.05, DISAGREE) for name in tickers[:2]]
+    log = pl.DataFrame(told, schema=["ticker", "session", "original", "repaired", "method"], orient="row")
+    held = pl.DataFrame(
+        [(name, dt.date(2013, 1, 17)) for name in tickers[-2:-1]], schema={"ticker": pl.String, "session": pl.Date}, orient="row"
+    )
+    sources = {name: "bokeh" if name in bars else "skfolio" for name in tickers}
+    daily = score_sessions("prices", expected, rows, log=log, held=held, first_source=sources)
+    none = pl.DataFrame(schema={"ticker": pl.String, "source": pl.String})
+    rates = score_rows("macro", pl.DataFrame({"key": ["DFF"] * 9, "source": ["fred"] * 9, "day": [AS_OF] * 9}), held=none)
+    return TABLES["quality_scorecard"].conform(pl.concat([daily, rates]).with_columns(session=pl.lit(AS_OF)))
 
 
 def with_overlays(closes: pl.DataFrame) -> pl.DataFrame:

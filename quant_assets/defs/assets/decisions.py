@@ -69,6 +69,26 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         yield from emit(context, result, table="trade_synthesis", windows=windows)
 
     @step_asset(
+        table="quality_scorecard",
+        partitions_def=grids.session,
+        backfill_policy=SINGLE_RUN,
+        deps=[
+            dg.AssetDep(parent, partition_mapping=EVERYTHING)
+            for parent in ("prices", "index_prices", "features", "labels", "oos_predictions")
+        ],
+        group_name="quality",
+        kinds={"polars", "parquet"},
+        check_specs=check_specs("quality_scorecard", "suites", "plausible", "alive"),
+    )
+    def quality_scorecard(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
+        """At the end of each week: how good the data of each name are, source by source, and whether all that is stored still holds."""
+        from quant_assets.steps import quality
+
+        work = night.workspace(context)
+        _, windows = asked(context, work.universe)
+        yield from emit(context, quality.score_quality(work, windows), table="quality_scorecard", windows=windows)
+
+    @step_asset(
         table="daily_report",
         partitions_def=grids.session,
         backfill_policy=SINGLE_RUN,
@@ -91,4 +111,4 @@ def decision_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         links = {name: dg.MetadataValue.path(str(path)) for name, path in zip(("csv", "page"), files[-1], strict=True)}
         yield from emit(context, result, table="daily_report", windows=windows, links=links)
 
-    return [leak_proof, signal, trade_synthesis, daily_report]
+    return [leak_proof, signal, trade_synthesis, quality_scorecard, daily_report]
