@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ def shared() -> Path:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser; a machine without one skips, CI fails."""
+    found = shutil.which("chromium")
+    if found is None:
+        message = "chromium is not installed: no page is opened in a browser"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

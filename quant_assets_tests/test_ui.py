@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -74,17 +72,6 @@ def graphql(base: str, query: str) -> Any:
 
 def runs(base: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = graphql(base, RUNS)["runsOrError"]["results"]
-    return found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium")
-    if found is None:
-        message = "chromium is not installed: the UI is not opened in a browser"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
     return found
 
 

@@ -55,7 +55,7 @@ def show(ticker: Name, session: Day, profile: ProfileName = None, as_json: Json 
     """Why a bar was not let in, and the bar as it was delivered."""
     work = Workspace.open(settings_for(profile))
     day = date_from(session, "SESSION")
-    rows = quarantined(work.lake, tickers=work.universe.select([ticker])).filter(session=day)
+    rows = quarantined(work.lake, tickers=[_named(work, ticker)]).filter(session=day)
     if as_json:
         print_json({"items": rows.to_dicts()})
         return
@@ -88,7 +88,7 @@ def _ruled(
     ticker: str, session: str, field: str | None, ruling: Ruling, because: str, profile: str | None, as_json: bool, then: str
 ) -> None:
     work = Workspace.open(settings_for(profile))
-    [name] = work.universe.select([ticker])
+    name = _named(work, ticker)
     day = date_from(session, "SESSION")
     assert day is not None
     rows = rule(work.lake, name, day, field=field, ruling=ruling, because=because, at=utc_now())
@@ -96,6 +96,12 @@ def _ruled(
         print_json({"items": rows.to_dicts()})
         return
     screen.print(f"{name} {day}, {', '.join(rows['field'])}: {ruling}; {then}.", soft_wrap=True, markup=False)
+
+
+def _named(work: Workspace, ticker: str) -> str:
+    """A ticker of the universe, or a series that something is in quarantine of."""
+    held = {name.upper(): name for name in quarantined(work.lake)["ticker"]}
+    return held.get(ticker.strip().upper()) or work.universe.select([ticker])[0]
 
 
 def _bars(row: str) -> list[dict[str, Any]]:

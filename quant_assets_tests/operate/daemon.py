@@ -117,9 +117,19 @@ def environment(home: Home) -> dict[str, str]:
 
 
 def start(home: Home) -> Daemon:
+    return launched(home, "dagster", "dev", "-m", MODULE, "--log-level", "warning")
+
+
+def launched(home: Home, *program: str) -> Daemon:
+    """The program once it serves the repository on a port of its own.
+
+    Parameters
+    ----------
+    program : arguments of `python -m`.
+    """
     (home.folder / "data" / "dagster").mkdir(parents=True, exist_ok=True)
     port = free_port()
-    command = [sys.executable, "-m", "dagster", "dev", "-m", MODULE, "-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
+    command = [sys.executable, "-m", *program, "-h", "127.0.0.1", "-p", str(port)]
     with (home.folder / "dagster.log").open("ab") as log:
         process = subprocess.Popen(
             command, cwd=home.folder, env=environment(home), stdout=log, stderr=subprocess.STDOUT, start_new_session=True

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from playwright.sync_api import Locator, Page
 from quant_assets.calendars import Window, sessions
 from quant_assets_tests.natives import HEAD, line, put
 from quant_assets_tests.night.homes import UNIVERSE, Home, new_home
-from quant_assets_tests.operate.daemon import Daemon, environment, free_port, until
+from quant_assets_tests.operate.daemon import launched
 
 NAME, LISTED = "ZZZ", dt.date(2012, 1, 3)
 UPSIDE_DOWN = (dt.date(2012, 5, 3), dt.date(2012, 5, 4), dt.date(2013, 1, 9))
@@ -39,24 +37,9 @@ def broken_home(folder: Path) -> Home:
 @contextmanager
 def webserver(home: Home) -> Iterator[str]:
     """Its address. Without a daemon: nothing else than what was run shows."""
-    port = free_port()
-    command = [sys.executable, "-m", "dagster_webserver", "-m", "quant_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    with (home.folder / "webserver.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=home.folder, env=environment(home), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    server = Daemon(home, port, process)
-
-    def up() -> bool:
-        assert process.poll() is None, (home.folder / "webserver.log").read_text()[-3000:]
-        try:
-            return bool(server.ask("{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"))
-        except OSError:
-            return False
-
+    server = launched(home, "dagster_webserver", "-m", "quant_assets.definitions")
     try:
-        until(up, "the webserver")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{server.port}"
     finally:
         server.stop()
 

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import polars as pl
-import pytest
 from playwright.sync_api import sync_playwright
 
 from quant_assets_tests.operate.red_check import FELL, NAME, UPSIDE_DOWN, broken_home, from_red_check_to_rows, webserver
 
 
-def test_two_clicks_lead_from_a_red_check_to_the_rows_and_the_remedy(tmp_path: Path):
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        message = "chromium is not installed: the UI is not opened in a browser"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+def test_two_clicks_lead_from_a_red_check_to_the_rows_and_the_remedy(chromium: str, tmp_path: Path):
     home = broken_home(tmp_path / "home")
     done = home.run("backfill", "--tables", "prices", "--start", "2012-01-03", "--tickers", NAME)
     assert f"withheld {NAME} 2012..2013" in done.stdout + done.stderr

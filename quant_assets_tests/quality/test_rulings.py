@@ -8,8 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from quant_assets.calendars import day_window
 from quant_assets.errors import BadArgument
+from quant_assets.quality.row_gate import judge_rows
 from quant_assets.quality.rulings import quarantined, released, rule
+from quant_assets.schemas import TABLES
+from quant_assets.sources.arch_indices import ArchIndices
 from quant_assets.steps import history
 from quant_assets.steps.result import StepResult
 from quant_assets.workspace import Workspace
@@ -117,6 +121,20 @@ def test_from_the_terminal(home: Home):
     assert WHY in home.run("data", "quarantine", "show", "AAPL", str(DAY)).stdout
     code, rejected = home.json("data", "quarantine", "reject", "AAPL", "2012-06-08", "--field", "close", "--because", WHY)
     assert (code, rejected["items"][0]["ruling"]) == (0, "rejected")
+
+
+def test_a_series_of_another_table_from_the_terminal(home: Home):
+    work = home.workspace()
+    source = ArchIndices()
+    rows = source.normalise(source.fetch(["sp500"], day_window(DAY)), fetched_at=FETCHED_AT).with_columns(low=-1.0)
+    judged = judge_rows("index_prices", rows.select(list(TABLES["index_prices"].schema)))
+    work.lake.replace("quarantine", judged.quarantined, keys=["sp500"], window=day_window(DAY), scope={"table": "index_prices"})
+    told = home.run("data", "quarantine", "show", "SP500", str(DAY))
+    assert told.stdout.startswith(f"sp500 {DAY}: low is -1.0 and must be above 0; quarantined, correct it at the source and run again\n")
+    refused = home.run("data", "quarantine", "release", "sp500", str(DAY), "--because", WHY)
+    assert refused.returncode == 2
+    assert "only what is unlikely can be let in, not what is impossible" in refused.stderr
+    assert home.run("data", "quarantine", "reject", "sp500", str(DAY), "--because", WHY).returncode == 0
 
 
 @pytest.mark.parametrize(
