@@ -16,7 +16,8 @@ from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window, session_table
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.demand import GRIDS, SERIES, score_versions, windows_of
-from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
+from quant_assets.features.catalog import ALL_FEATURES, feature_set_hash
+from quant_assets.features.sets import BASELINE
 from quant_assets.lake import coverage
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
 from quant_assets.schemas import TABLES, UTC
@@ -93,7 +94,7 @@ def _write_models(work: Workspace) -> None:
     runs = cutoffs.with_columns(
         model=pl.lit(MODEL_NAME),
         model_run_id=_run(pl.col("cutoff")),
-        feature_set=pl.lit(feature_set_hash(MODEL_FEATURES)),
+        feature_set=pl.lit(feature_set_hash(BASELINE)),
         members=pl.lit(MEMBERS, dtype=pl.Int64),
     )
     _write(work, "model_runs", runs)

@@ -21,7 +21,7 @@ from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window, day_window, ends_a_week, sessions
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.eligibility import tradable_tickers, with_rule_suffix
-from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES, feature_set_hash
+from quant_assets.features.catalog import ALL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
 from quant_assets.lake.tallies import tally
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
@@ -188,7 +188,7 @@ def _trained(work: Workspace) -> Demand:
     cutoffs = {key: window.start for key, window in work.quarter_windows().items()}
     taught = [(cutoff, work.membership.version(cutoff) if work.membership else None) for cutoff in cutoffs.values()]
     today = pl.LazyFrame(taught, schema={"cutoff": pl.Date, "membership": pl.String}, orient="row")
-    sound = trained.filter(enough, pl.col("feature_set") == feature_set_hash(MODEL_FEATURES))
+    sound = trained.filter(enough, pl.col("feature_set") == feature_set_hash(work.model_features))
     standing = sound.join(today, on=["cutoff", "membership"], how="semi", nulls_equal=True).select("cutoff").collect()
     expected = _one_each(cutoffs)
     return Demand(expected, lambda: expected.filter(~pl.col("first").is_in(standing["cutoff"].implode())))

@@ -86,6 +86,13 @@ class Grids(Section):
         return self
 
 
+class Features(Section):
+    """What the model reads: the name of a packaged set, or of one of your own in `sets` (see `features/sets.py`)."""
+
+    model: str = "baseline"
+    sets: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
 class Alerts(Section):
     """Where a failed run is told by e-mail; nowhere when `email_to` is None. User and password come from the environment only."""
 
@@ -128,6 +135,7 @@ class Settings(BaseSettings):
     paths: Paths = Paths()
     signal: Signal = Signal()
     grids: Grids = Grids()
+    features: Features = Features()
     alerts: Alerts = Alerts()
     sources: dict[str, Vendor] = Field(default_factory=dict)
     home: Path = Field(default_factory=Path.cwd, exclude=True)

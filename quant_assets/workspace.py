@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from quant_assets.calendars import (
     year_window,
 )
 from quant_assets.errors import BadArgument
+from quant_assets.features.sets import feature_set
 from quant_assets.lake import Lake, coverage
 from quant_assets.membership import Membership, within_span
 from quant_assets.settings import Settings
@@ -50,7 +52,7 @@ class Workspace:
         Raises
         ------
         BadArgument : the profile's packages are not installed, or it lacks the source of a name; `as_of` is no session, or lies outside
-            the decision grid or the data; the universe or the membership file is malformed.
+            the decision grid or the data; the universe or the membership file is malformed; there is no such feature set.
         """
         known = [source.name for source in sources(settings, "prices")]
         last = last_known_session(settings, clock())
@@ -69,7 +71,14 @@ class Workspace:
                     remedy=f"profile {settings.profile!r} has {', '.join(known)}",
                 )
         file = settings.membership_file
-        return cls(settings, universe, Lake(settings.lake_root), as_of, clock, Membership.read(file, universe) if file else None)
+        work = cls(settings, universe, Lake(settings.lake_root), as_of, clock, Membership.read(file, universe) if file else None)
+        work.model_features  # noqa: B018 - refuses a wrong set before anything runs
+        return work
+
+    @cached_property
+    def model_features(self) -> tuple[str, ...]:
+        """What the model reads, in its order."""
+        return feature_set(self.settings.features.model, self.settings.features.sets)
 
     @property
     def history(self) -> Window:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from quant_assets.calendars import Window, sessions
-from quant_assets.features.catalog import MODEL_FEATURES
+from quant_assets.features.sets import BASELINE
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Grids, Settings
 from quant_assets.sources import sources
@@ -25,7 +25,7 @@ FB,bokeh,2012-05-18
 KO,skfolio,2000-01-03
 MSFT,bokeh,2000-03-01
 """
-FEATURES = MODEL_FEATURES[:3]
+FEATURES = BASELINE[:3]
 
 
 def workspace(

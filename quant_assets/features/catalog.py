@@ -1,16 +1,17 @@
-"""Every feature by name, the set a model reads, and the hash that names a set. The mathematics lives in the family files.
+"""Every feature by name, and the hash that names a list of them. The mathematics lives in the family files, named lists in `sets.py`.
 
 To add a feature: one function and one entry in a family file; a new family is one more line in FAMILIES.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Sequence
 
 from quant_assets.errors import BadArgument
 from quant_assets.features import market, momentum, trend, volatility, volume
-from quant_assets.features.feature import USD, Feature
+from quant_assets.features.feature import Feature
 
 FAMILIES = (momentum, trend, volatility, volume, market)
 CATALOG: dict[str, Feature] = {feature.name: feature for family in FAMILIES for feature in family.FEATURES}
@@ -18,20 +19,19 @@ CATALOG: dict[str, Feature] = {feature.name: feature for family in FAMILIES for 
 LOOKBACK = max(feature.lookback for feature in CATALOG.values())
 """Sessions before t that the longest look-back needs; recursive features also read every bar since the ticker's first."""
 
-MODEL_FEATURES = tuple(name for name, feature in CATALOG.items() if feature.unit != USD)
-"""The scale-free features, in catalogue order: what one model can read of a $5 and a $500 share alike."""
-
 
 def select(names: Sequence[str]) -> tuple[Feature, ...]:
     """The features of these names, in this order.
 
     Raises
     ------
-    BadArgument : a name is not in the catalogue.
+    BadArgument : a name is not in the catalogue; the nearest ones are named.
     """
     unknown = [name for name in names if name not in CATALOG]
     if unknown:
-        raise BadArgument(f"unknown feature {', '.join(unknown)}", remedy=f"choose among {', '.join(CATALOG)}")
+        near = list(dict.fromkeys(known for name in unknown for known in difflib.get_close_matches(name, CATALOG)))
+        remedy = f"did you mean {', '.join(near)}?" if near else f"choose among {', '.join(CATALOG)}"
+        raise BadArgument(f"unknown feature {', '.join(unknown)}", remedy=remedy)
     return tuple(CATALOG[name] for name in names)
 
 

@@ -20,7 +20,7 @@ import xgboost as xgb
 from sklearn.metrics import log_loss, roc_auc_score
 
 from quant_assets.errors import ModelError
-from quant_assets.features.catalog import MODEL_FEATURES, feature_set_hash
+from quant_assets.features.catalog import feature_set_hash
 from quant_assets.models.terms import MEMBERS, MIN_HISTORY_SESSIONS
 from quant_assets.validation.purged import learnable, recent_slice
 
@@ -85,7 +85,7 @@ def training_rows(features: pl.DataFrame, labels: pl.DataFrame, cutoff: dt.date)
     return learnable(joined, cutoff).sort("session", "ticker")
 
 
-def train(rows: pl.DataFrame, cutoff: dt.date, *, with_members: bool, features: Sequence[str] = MODEL_FEATURES) -> TrainedModel:
+def train(rows: pl.DataFrame, cutoff: dt.date, *, with_members: bool, features: Sequence[str]) -> TrainedModel:
     """Trains the model of one cut-off.
 
     The number of trees is chosen on the last 252 sessions, purged and embargoed from what comes before them; the model is then

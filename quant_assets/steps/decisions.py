@@ -13,7 +13,6 @@ from quant_assets.decisions.signal import band, ranked, rule_of
 from quant_assets.decisions.synthesis import write_by_rules
 from quant_assets.demand import demand
 from quant_assets.errors import BadArgument
-from quant_assets.features.catalog import MODEL_FEATURES
 from quant_assets.freshness import stale_inputs
 from quant_assets.lake.coverage import ALL
 from quant_assets.models.pooled import content_hash, score_interval
@@ -161,7 +160,7 @@ def _absences(night: Workspace) -> pl.DataFrame:
 def _signals(night: Workspace, tickers: Sequence[str], day: Window) -> pl.DataFrame:
     spec = TABLES["signal"]
     scored = night.lake.scan("oos_predictions", keys=tickers, window=day, scope={"model": MODEL_NAME}).collect()
-    features = night.lake.scan("features", keys=tickers, window=day, columns=["ticker", "session", *MODEL_FEATURES]).collect()
+    features = night.lake.scan("features", keys=tickers, window=day, columns=["ticker", "session", *night.model_features]).collect()
     closes = night.lake.scan("prices", keys=tickers, window=day).select(
         "ticker", close=pl.when(pl.col("price_basis") == "raw").then(pl.col("close"))
     )
@@ -211,7 +210,7 @@ def _intervals(night: Workspace, run_id: str, rows: pl.DataFrame) -> pl.DataFram
     empty = pl.lit(None, dtype=pl.Float64)
     if not members or rows.is_empty():
         return rows.select("ticker", ci_low=empty, ci_high=empty)
-    limits = score_interval(members, rows, features=MODEL_FEATURES)
+    limits = score_interval(members, rows, features=night.model_features)
     return rows.select("ticker").with_columns(ci_low=pl.Series(limits[:, 0]), ci_high=pl.Series(limits[:, 1]))
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from quant_assets.calendars import Window, session_table
 from quant_assets.errors import LakeError, NoData, SourceError
-from quant_assets.features.catalog import ALL_FEATURES, CATALOG, MODEL_FEATURES, feature_set_hash
+from quant_assets.features.catalog import ALL_FEATURES, CATALOG, feature_set_hash
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
@@ -187,7 +187,7 @@ def build_features(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     note(work, "features", tickers, windows, run_id=run_id, withheld=withheld, version=ALL_FEATURES)
     empty = rows.select(pl.col(list(CATALOG)).null_count() / max(rows.height, 1))
     figures = {
-        "feature_set": feature_set_hash(MODEL_FEATURES),
+        "feature_set": feature_set_hash(work.model_features),
         "features": len(CATALOG),
         "share_null": {name: round(share, 4) for name, share in empty.row(0, named=True).items()} if rows.height else {},
     }

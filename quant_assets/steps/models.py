@@ -10,7 +10,7 @@ import polars as pl
 
 from quant_assets.calendars import Window
 from quant_assets.errors import LookbackIncomplete, ModelError, QuantAssetsError
-from quant_assets.features.catalog import MODEL_FEATURES, feature_set_hash
+from quant_assets.features.catalog import feature_set_hash
 from quant_assets.interrupts import held_back
 from quant_assets.lake import coverage
 from quant_assets.membership import inside
@@ -41,7 +41,7 @@ def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
     """
     last = max(window.start for window in windows.values())
     learnt = Window(work.history.start, last)
-    features = work.lake.scan("features", window=learnt, columns=["ticker", "session", *MODEL_FEATURES]).collect()
+    features = work.lake.scan("features", window=learnt, columns=["ticker", "session", *work.model_features]).collect()
     labels = work.lake.scan("labels", window=learnt).filter(pl.col("label_end") <= work.as_of).collect()
     models = registry(work)
     rows = []
@@ -54,7 +54,7 @@ def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
                 pool = complete_names(work, Window(work.history.start, window.start))
                 pooled = features.filter(pl.col("ticker").is_in(pool))
                 known = inside(training_rows(pooled, labels, window.start), work.eligible())
-                model = train(known, window.start, with_members=current)
+                model = train(known, window.start, with_members=current, features=work.model_features)
             except (LookbackIncomplete, ModelError) as error:
                 refused[key] = error
                 continue
@@ -97,12 +97,13 @@ def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     for window in windows.values():
         asked = work.known(window)
         trained = trained_at(work, window.start)
-        check_feature_set(trained)
-        columns = ["ticker", "session", *MODEL_FEATURES]
+        booster = models.load(trained["model_run_id"]).booster
+        check_feature_set(trained, booster.feature_names or (), work.model_features)
+        columns = ["ticker", "session", *work.model_features]
         features = work.lake.scan("features", keys=names.tickers, window=Window(work.history.start, asked.end), columns=columns).collect()
         old_enough = with_history(features).filter(pl.col("session") >= asked.start)
-        booster = models.load(trained["model_run_id"]).booster
-        scores = old_enough.select("ticker", "session").with_columns(score=pl.Series(predict(booster, old_enough, features=MODEL_FEATURES)))
+        predicted = pl.Series("score", predict(booster, old_enough, features=work.model_features))
+        scores = old_enough.select("ticker", "session").with_columns(predicted)
         every = features.filter(pl.col("session") >= asked.start).select("ticker", "session")
         rows = every.join(scores, on=["ticker", "session"], how="left").with_columns(
             model=pl.lit(MODEL_NAME),
@@ -138,13 +139,14 @@ def trained_at(work: Workspace, cutoff: dt.date) -> dict[str, Any]:
     return found.row(0, named=True)
 
 
-def check_feature_set(trained: Mapping[str, Any]) -> None:
-    """Raises ModelError when the model learned from another feature set than today's."""
-    today = feature_set_hash(MODEL_FEATURES)
-    if trained["feature_set"] != today:
+def check_feature_set(trained: Mapping[str, Any], learned: Sequence[str], today: Sequence[str]) -> None:
+    """Raises ModelError with both lists when the model learned from other features than today's, in another order or of other versions."""
+    version = feature_set_hash(today)
+    if trained["feature_set"] != version:
         raise ModelError(
-            f"the model of cut-off {trained['cutoff']} learned feature set {trained['feature_set']}, today's is {today}",
-            remedy="materialise pooled_model for that quarter again",
+            f"the model of cut-off {trained['cutoff']} learned {', '.join(learned)} (feature set {trained['feature_set']}), "
+            f"today's set is {', '.join(today)} ({version})",
+            remedy="materialise pooled_model for that quarter again, or set `features.model` back",
         )
 
 

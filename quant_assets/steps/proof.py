@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from quant_assets.calendars import Window, day_window, quarter_window, session_offset, session_table
-from quant_assets.features.catalog import ALL_FEATURES, MODEL_FEATURES
+from quant_assets.features.catalog import ALL_FEATURES
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
@@ -128,7 +128,7 @@ def _scorer(work: Workspace, cuts: Sequence[dt.date]) -> Build:
         old_enough = with_history(rows)
         for quarter, booster in boosters.items():
             mine = old_enough.filter(pl.col("session").is_between(quarter.start, quarter.end, closed="left"))
-            scores = pl.Series(SCORE, predict(booster, mine, features=MODEL_FEATURES), dtype=pl.Float64)
+            scores = pl.Series(SCORE, predict(booster, mine, features=work.model_features), dtype=pl.Float64)
             parts.append(mine.select("ticker", "session").with_columns(scores))
         return rows.join(pl.concat(parts), on=["ticker", "session"], how="left", maintain_order="left")
 

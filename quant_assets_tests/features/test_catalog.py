@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from quant_assets.errors import BadArgument
-from quant_assets.features.catalog import CATALOG, FAMILIES, LOOKBACK, MODEL_FEATURES, feature_set_hash, select
+from quant_assets.features.catalog import CATALOG, FAMILIES, LOOKBACK, feature_set_hash, select
 from quant_assets.features.compute import compute
+from quant_assets.features.feature import USD
 from quant_assets.schemas import TABLES
 from quant_assets_tests.features.panels import bars, index_bars
 
@@ -37,11 +38,10 @@ def test_model_features_do_not_depend_on_the_level_of_price_or_volume():
     dearer = prices.with_columns(pl.col("open", "high", "low", "close", "dividend") * 7, pl.col("volume") * 1_000)
     before, after = compute(prices.lazy(), index), compute(dearer.lazy(), index)
     for name in CATALOG:
-        factor = 1 if name in MODEL_FEATURES else 7
+        factor = 7 if CATALOG[name].unit == USD else 1
         assert after[name].drop_nulls().to_list() == pytest.approx((before[name] * factor).drop_nulls().to_list(), rel=1e-9, abs=1e-12), (
             name
         )
-    assert set(CATALOG) - set(MODEL_FEATURES) == {"ema_9", "ema_21", "ema_50", "ema_200", "atr_14"}
 
 
 def test_the_hash_names_the_set_its_order_and_its_versions(monkeypatch: pytest.MonkeyPatch):
@@ -54,5 +54,7 @@ def test_the_hash_names_the_set_its_order_and_its_versions(monkeypatch: pytest.M
 
 
 def test_an_unknown_name_is_refused_with_the_choice():
-    with pytest.raises(BadArgument, match=r"unknown feature rsi_15; choose among ret_1, .*beta_60\."):
+    with pytest.raises(BadArgument, match=r"unknown feature rsi_15; did you mean rsi_14"):
         select(("ret_1", "rsi_15"))
+    with pytest.raises(BadArgument, match=r"unknown feature zzz; choose among ret_1, .*beta_60\."):
+        select(("zzz",))

@@ -1,0 +1,46 @@
+"""Named lists of features, each what one model reads, in its order. One of your own is a list in the settings (`features.sets`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from quant_assets.errors import BadArgument
+from quant_assets.features.catalog import CATALOG, select
+from quant_assets.features.feature import USD
+
+BASELINE = (
+    "ret_1", "ret_5", "ret_20", "rsi_14", "macd", "macd_hist",
+    "ema_9_distance", "ema_21_distance", "ema_50_distance", "ema_200_distance",
+    "atr_14_pct", "bollinger_position", "bollinger_width", "volatility_20", "volatility_60", "volatility_ratio",
+    "volume_ratio_20", "beta_60",
+)  # fmt: skip
+"""Eighteen plain ones of trend, momentum, volatility, volume and market: a new feature of the catalogue changes no model by itself."""
+SETS: Mapping[str, tuple[str, ...]] = {"baseline": BASELINE}
+
+
+def feature_set(name: str, own: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The features of a set, in its order.
+
+    Parameters
+    ----------
+    own : sets of the settings, by name.
+
+    Raises
+    ------
+    BadArgument : no such set; one of the settings has the name of a packaged one, is empty, names a feature twice, an unknown one, or a
+        price level, of which a model learns the name and not the shape.
+    """
+    for mine in own:
+        if mine in SETS:
+            raise BadArgument(f"setting features.sets.{mine} has the name of a packaged set", remedy="give it another name")
+    if name not in SETS and name not in own:
+        known = ", ".join([*SETS, *own])
+        raise BadArgument(f"no feature set is called {name!r}", remedy=f"choose among {known}, or add it to features.sets")
+    names = tuple(own.get(name) or SETS.get(name, ()))
+    repeated = sorted({one for one in names if names.count(one) > 1})
+    levels = [feature.name for feature in select(names) if feature.unit == USD]
+    if not names or repeated or levels:
+        wrong = f"names {', '.join(repeated)} twice" if repeated else f"has price levels ({', '.join(levels)})" if levels else "is empty"
+        scale_free = ", ".join(one for one, feature in CATALOG.items() if feature.unit != USD)
+        raise BadArgument(f"setting features.sets.{name} {wrong}", remedy=f"list scale-free features once each, among {scale_free}")
+    return names
