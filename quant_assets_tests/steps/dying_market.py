@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from quant_assets.calendars import Window, day_window
+from quant_assets.calendars import Window, day_window, ends_a_week
 from quant_assets.lake import coverage
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Grids, Settings
 from quant_assets.sources.base import known_at_close
-from quant_assets.steps import backtests, decisions, history, models, proof
+from quant_assets.steps import backtests, decisions, history, models, proof, quality
 from quant_assets.steps.guard import note
 from quant_assets.workspace import Workspace
 from quant_assets_tests.small import FETCHED_AT
@@ -99,6 +99,8 @@ def whole_night(work: Workspace, *, further: tuple[dt.date, ...] = ()) -> Worksp
     decisions.decide(work, names, days, run_id="night")
     decisions.synthesise(work, names, days, run_id="night")
     decisions.rank_session(work, days)
+    if weeks := {key: window for key, window in days.items() if ends_a_week(window.start)}:
+        quality.score_quality(work, weeks)
     return work
 
 
