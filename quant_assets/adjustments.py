@@ -87,6 +87,9 @@ def _refuse_impossible_actions(bars: pl.DataFrame) -> None:
     for row in bars.filter(~(pl.col("split_factor") > 0)).head(1).iter_rows(named=True):
         message = f"{row['ticker']} {row['session']}: split factor {row['split_factor']} is not positive"
         raise QuantAssetsError(message, remedy=where)
+    for row in bars.filter(~(pl.col("_previous_close") > 0)).head(1).iter_rows(named=True):
+        message = f"{row['ticker']}: the close before {row['session']} is {row['_previous_close']:g}, and a price is above 0"
+        raise QuantAssetsError(message, remedy=f"fetch it again with `quant-assets backfill --tables prices --tickers {row['ticker']}`")
     for row in bars.filter(pl.col("_paid") >= pl.col("_previous_close")).head(1).iter_rows(named=True):
         raise QuantAssetsError(
             f"{row['ticker']} {row['session']}: dividend {row['dividend']:g} x split {row['split_factor']:g} is not below "

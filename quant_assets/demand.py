@@ -18,11 +18,12 @@ import polars as pl
 from quant_assets import freshness, gathered, warehouse
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
-from quant_assets.calendars import Window, day_window, ends_a_week, sessions
+from quant_assets.calendars import Window, day_window, ends_a_week, session_offset, sessions
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.eligibility import tradable_tickers, with_rule_suffix
 from quant_assets.features.catalog import ALL_FEATURES, feature_set_hash
 from quant_assets.lake import coverage
+from quant_assets.lake.fingerprint import fingerprint
 from quant_assets.lake.tallies import tally
 from quant_assets.models.terms import MEMBERS, MODEL_NAME
 from quant_assets.schemas import TABLES
@@ -40,6 +41,9 @@ GRIDS = {
 `warehouse` the DuckDB file that shows the lake."""
 SERIES = {"index_prices", "model_runs", "portfolio", "leak_proof", "quality_scorecard", "warehouse", *gathered.ECONOMY}
 """Tables without a ticker dimension."""
+PROVEN = ("prices", "index_prices", "features", "labels", "oos_predictions")
+"""What a decision reads, and what that is made of."""
+SCORED = ("prices", "index_prices", "quarantine", "quality_log")
 STANDS_BY = {"prices": ("source", "price_basis"), "index_prices": ("source",), "oos_predictions": ("cutoff", "model_run_id")}
 """What beside its key decides whether a row stands."""
 OWNER = ("account", "strategy", "key")
@@ -194,30 +198,55 @@ def _trained(work: Workspace) -> Demand:
     return Demand(expected, lambda: expected.filter(~pl.col("first").is_in(standing["cutoff"].implode())))
 
 
+def proven_files(work: Workspace, session: dt.date) -> str:
+    """What a proof of the session says something about: the files of all that is proven or read, up to that session's year."""
+    return fingerprint(work.lake, PROVEN, Window(work.history.start, session + dt.timedelta(days=1)))
+
+
 def _proven(work: Workspace, windows: Mapping[str, Window]) -> Demand:
-    """A proof without a leak of today's features, and of the model that decides, before each decision."""
+    """A proof without a leak of today's features, of the model that decides, and of the files as they are, before each decision."""
     expected = _one_each({key: window.start for key, window in windows.items()})
 
     def holes() -> pl.DataFrame:
         span = Window(min(window.start for window in windows.values()), work.after_as_of)
         runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).select("cutoff", "model_run_id")
         rows = work.lake.scan("leak_proof", window=span).with_columns(cutoff=pl.col("session").dt.truncate("1q"))
-        standing = rows.filter(feature_set=ALL_FEATURES).join(runs, on=["cutoff", "model_run_id"], how="semi")
+        kept = rows.filter(feature_set=ALL_FEATURES).join(runs, on=["cutoff", "model_run_id"], how="semi").collect()
+        years = kept.select(pl.col("session").dt.year()).unique()["session"]
+        files = {year: proven_files(work, min(dt.date(year, 12, 31), work.as_of)) for year in years}
+        today = pl.col("session").dt.year().replace_strict(files, return_dtype=pl.String)
+        standing = kept.lazy().filter(pl.col("inputs") == today)
         sound = standing.group_by("session").agg(pl.col("differing").sum()).filter(differing=0).select("session").collect()
         return expected.filter(~pl.col("first").is_in(sound["session"].implode()))
 
     return Demand(expected, holes)
 
 
+def scored_files(work: Workspace) -> str:
+    """What the scorecard of the night is about: the files of prices and of what was found of them, up to its year."""
+    return fingerprint(work.lake, SCORED, Window(work.history.start, work.after_as_of))
+
+
 def _scored_weekly(work: Workspace, windows: Mapping[str, Window]) -> Demand:
-    """A scorecard at the last session of each week."""
-    ends = {key: window.start for key, window in windows.items() if ends_a_week(window.start)}
-    expected = _one_each(ends)
+    """A scorecard at the last session of each week, and tonight when there is none since the last one, or it found what cannot be true.
+
+    That of the night is of the files as they are; those of earlier weeks stand.
+    """
+    day = pl.col("session")
+    due = {key: window.start for key, window in windows.items() if ends_a_week(window.start)}
+    since = next(before for n in range(0, -8, -1) if ends_a_week(before := session_offset(work.as_of, n)))
+    span = Window(min([since, *due.values()]), work.after_as_of)
+    there = work.lake.scan("quality_scorecard", window=span).group_by("session").agg(pl.col("broken").sum(), pl.first("inputs")).collect()
+    lately = there.filter(day >= since).sort("session")
+    if work.as_of not in due.values() and (lately.is_empty() or lately["broken"][-1] or lately["session"][-1] == work.as_of):
+        due[work.as_of.isoformat()] = work.as_of
+    expected = _one_each(due)
 
     def holes() -> pl.DataFrame:
-        span = Window(min(ends.values(), default=work.as_of), work.after_as_of)
-        there = work.lake.scan("quality_scorecard", window=span).select("session").collect()["session"].unique()
-        return expected.filter(~pl.col("first").is_in(there.implode()))
+        stands = pl.col("broken") == 0
+        if work.as_of in there["session"]:
+            stands &= (day < work.as_of) | (pl.col("inputs") == scored_files(work))
+        return expected.filter(~pl.col("first").is_in(there.filter(stands)["session"].implode()))
 
     return Demand(expected, holes)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class QuantAssetsError(Exception):
     """A failure with a remedy.
@@ -70,6 +72,13 @@ class LookbackIncomplete(QuantAssetsError):
         shown = "; ".join(f"{ticker}: {what}" for ticker, what in list(missing.items())[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         return cls(f"{shown}{more}", remedy=remedy, missing=missing)
+
+
+def require_columns(there: Iterable[str], *needed: str) -> None:
+    """Raises BadArgument naming the columns that a table given by a user lacks."""
+    lacking = [name for name in needed if name not in there]
+    if lacking:
+        raise BadArgument(f"the table has no column {', '.join(lacking)}", remedy=f"it has {', '.join(there)}")
 
 
 class SourceError(QuantAssetsError):

@@ -57,4 +57,8 @@ def _print(work: Workspace, proof: Proof) -> None:
     screen.print(shown)
     for failure in proof.failures:
         screen.print(failure, soft_wrap=True, markup=False)
-    screen.print("Something looks ahead." if proof.failures else "Nothing looks ahead.")
+    wrong = set(proof.rows.filter(pl.col("differing") > 0)["subject"])
+    if wrong == {"stored"}:
+        screen.print("What is stored is not what its inputs give: fill it again with `quant-assets backfill`.")
+    else:
+        screen.print("Something looks ahead." if wrong else "Nothing looks ahead.")

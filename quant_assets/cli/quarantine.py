@@ -40,13 +40,15 @@ def list_rows(tickers: Tickers = None, profile: ProfileName = None, as_json: Jso
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for title in ("Ticker", "Session", "Field", "Value", "Check", "Ruling"):
         shown.add_column(title, justify="right" if title == "Value" else "left", no_wrap=True)
-    for row in rows.head(SHOWN).iter_rows(named=True):
-        value = "" if row["value"] is None else f"{row['value']:g}"
-        shown.add_row(row["ticker"], str(row["session"]), row["field"], value, row["check"], row["ruling"] or "open")
+    lines = _absences_in_one(rows)
+    for line in lines.head(SHOWN).iter_rows(named=True):
+        value = "" if line["value"] is None else f"{line['value']:g}"
+        sessions = str(line["last"]) if line["n"] == 1 else f"{line['first']}..{line['last']} ({line['n']})"
+        shown.add_row(line["ticker"], sessions, line["field"], value, line["check"], line["ruling"] or "open")
     screen.print(shown)
     n_open = rows.filter(pl.col("ruling").is_null()).height
-    more = f"; {rows.height - SHOWN} more with --json" if rows.height > SHOWN else ""
-    screen.print(f"{wording.count(rows.height, 'value')}, {n_open} without a ruling{more}")
+    more = f"; {lines.height - SHOWN} lines more, all of them with --json" if lines.height > SHOWN else ""
+    screen.print(f"{wording.count(rows.height, 'finding')}, {n_open} without a ruling{more}")
     screen.print("`quant-assets data quarantine show TICKER SESSION` says why, and what to do.")
 
 
@@ -67,6 +69,9 @@ def show(ticker: Name, session: Day, profile: ProfileName = None, as_json: Json 
         if row["ruling"]:
             screen.print(f"  {row['ruling']} on {row['ruled_at']:%Y-%m-%d %H:%M} UTC: {row['because']}", soft_wrap=True, markup=False)
     first = rows.row(0, named=True)
+    if first["row"] == "{}":
+        screen.print(f"No source delivered it, asked {first['fetched_at']:%Y-%m-%d %H:%M} UTC.")
+        return
     screen.print(f"As {first['source']} delivered it, fetched {first['fetched_at']:%Y-%m-%d %H:%M} UTC:")
     for bar in _bars(first["row"]):
         screen.print("  " + "  ".join(f"{name} {value}" for name, value in bar.items()), soft_wrap=True, markup=False)
@@ -96,6 +101,20 @@ def _ruled(
         print_json({"items": rows.to_dicts()})
         return
     screen.print(f"{name} {day}, {', '.join(rows['field'])}: {ruling}; {then}.", soft_wrap=True, markup=False)
+
+
+def _absences_in_one(rows: pl.DataFrame) -> pl.DataFrame:
+    """The findings with first, last and n of their sessions: one line for all bars that a name lacks, newest first."""
+    place = pl.int_range(pl.len()).cast(pl.String)
+    line = (
+        pl.when(pl.col("check") == "missing_session")
+        .then(pl.concat_str("ticker", "ruling", separator=" ", ignore_nulls=True))
+        .otherwise(place)
+    )
+    told = pl.col("ticker", "field", "value", "check", "ruling").first()
+    return rows.group_by(line.alias("line"), maintain_order=True).agg(
+        told, first=pl.col("session").min(), last=pl.col("session").max(), n=pl.len()
+    )
 
 
 def _named(work: Workspace, ticker: str) -> str:

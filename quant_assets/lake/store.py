@@ -213,7 +213,7 @@ class Lake:
             return [file for file in files if file.exists()]
 
     def _replace_year(self, table: Table, year: int, rectangle: _Rectangle, rows: pl.DataFrame) -> None:
-        file = self.root / table.name / f"{YEAR_FOLDER}{year:04d}" / DATA_FILE
+        file = year_file(self.root, table.name, year)
         rows = rows.sort(table.sort_order)
         with self._locked(table.name, year, patience=LOCK_PATIENCE_SECONDS):
             with _disk_errors(f"cannot remove {file.with_name(UNFINISHED_FILE)}"):
@@ -336,6 +336,10 @@ def _checked(table: Table, files: Iterable[Path]) -> list[Path]:
                 raise LakeError(f"{file} holds {column.name} as {found} where {column.dtype} is declared", remedy=RESTORE)
         present.append(file)
     return present
+
+
+def year_file(root: Path, table: str, year: int) -> Path:
+    return root / table / f"{YEAR_FOLDER}{year:04d}" / DATA_FILE
 
 
 def _version(file: Path) -> Version:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quant_assets.errors import BadArgument
+from quant_assets.errors import BadArgument, require_columns
 
 
 def carried_forward(rows: pl.DataFrame, column: str, *, by: str, stamp: str, max_age_days: int) -> pl.DataFrame:
@@ -23,8 +23,10 @@ def carried_forward(rows: pl.DataFrame, column: str, *, by: str, stamp: str, max
 
     Raises
     ------
-    BadArgument : a negative age, or a stamp that is null or occurs twice in a series, so that nobody knows which value is the last.
+    BadArgument : a column is absent, a negative age, or a stamp that is null or occurs twice in a series, so that nobody knows which value
+        is the last.
     """
+    require_columns(rows.columns, column, by, stamp)
     if max_age_days < 0:
         raise BadArgument(f"max_age_days is {max_age_days}", remedy="give 0 or more")
     undated = rows.filter(pl.col(stamp).is_null() | pl.struct(by, stamp).is_duplicated())

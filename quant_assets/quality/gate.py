@@ -184,7 +184,7 @@ def _missing_sessions(rows: pl.DataFrame, universe: Universe, window: Window) ->
     """Sessions between a ticker's listing and the end of the window for which the source has no bar."""
     expected = listed_sessions(universe, window).rename({"key": "ticker"})
     missing = expected.join(rows, on=["ticker", "session"], how="anti")
-    reason = pl.lit("no bar; the source has a hole: run again, name a second source beside it, or list the name later")
+    reason = pl.lit("no bar; run again, name a second source, list the name later, or give its last session as `delisted`")
     return _findings(missing, pl.lit(True), "*", "missing_session", reason)
 
 

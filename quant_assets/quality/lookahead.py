@@ -54,7 +54,8 @@ def leaks(build: Build, tables: Tables, cuts: Sequence[dt.date], *, output: str 
     Returns
     -------
     (n, 8): one row a (column, cut, future) with a difference: how many values differ, and the first of them: key, session, the value from
-    everything and the one from what was known. None when nothing looks ahead.
+    everything and the one from what was known. No row when nothing was found at these sessions of these tables; a
+    build that draws at random is found too.
 
     Raises
     ------

@@ -120,7 +120,9 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         OneOf("status", ("complete", "partial", "withheld", "failed")),
     ),
     "rulings": (OneOf("ruling", ("released", "rejected")),),
-    "quality_scorecard": (*not_negative("expected", "present", "gaps", "longest_gap", "repaired", "disagreements", "quarantined"),),
+    "quality_scorecard": (
+        *not_negative("expected", "present", "gaps", "longest_gap", "repaired", "disagreements", "quarantined", "broken", "doubtful"),
+    ),
     "leak_proof": (
         OneOf("subject", ("features", "labels", "scores", "stored", "inputs")),
         *not_negative("compared", "differing"),
@@ -130,6 +132,10 @@ _RULES: dict[str, tuple[Rule, ...]] = {
 }
 
 
+ANY_DAY = ("quarantine", "quality_log", "rulings")
+"""What they tell of may have been dated by a day that is no session."""
+
+
 def rules(table: str) -> tuple[Rule, ...]:
     """Those declared, and what follows from the schema: numbers are finite, a session is one."""
     spec, declared = TABLES[table], _RULES.get(table, ())
@@ -137,7 +143,7 @@ def rules(table: str) -> tuple[Rule, ...]:
     return (
         *declared,
         *(Between(column.name) for column in spec.columns if column.dtype == pl.Float64 and column.name not in bounded),
-        *(OnSession(column.name) for column in spec.columns if column == SESSION),
+        *(OnSession(column.name) for column in spec.columns if column == SESSION and table not in ANY_DAY),
     )
 
 

@@ -57,12 +57,13 @@ def score_sessions(
             gaps=pl.col("begins").sum(),
             repaired=pl.col("repaired").sum(),
             disagreements=pl.col("disagreements").sum(),
-            quarantined=pl.col("quarantined").sum(),
             last_good=pl.col("session").filter(~pl.col("missing") & (pl.col("quarantined") == 0)).max(),
         )
     )
+    kept_out = held.group_by(pl.col("ticker").alias("key")).agg(quarantined=pl.len()).with_columns(source=blamed)  # of any day
     whole = figures.join(longest, on=["key", "source"], how="left").join(letters, on=["key", "source"])
-    return _declared(table, whole.with_columns(longest_gap=pl.col("len").fill_null(0)))
+    whole = whole.join(kept_out, on=["key", "source"], how="left")
+    return _declared(table, whole.with_columns(longest_gap=pl.col("len").fill_null(0), quarantined=pl.col("quarantined").fill_null(0)))
 
 
 def put_right() -> pl.Expr:
@@ -82,6 +83,26 @@ def score_rows(table: str, rows: pl.DataFrame, *, held: pl.DataFrame) -> pl.Data
     kept_out = held.group_by(pl.col("ticker").alias("key"), "source").agg(quarantined=pl.len())
     both = figures.join(kept_out, on=["key", "source"], how="full", coalesce=True)
     return _declared(table, both.with_columns(pl.col("present", "quarantined").fill_null(0)))
+
+
+def with_findings(scores: pl.DataFrame, found: pl.DataFrame, doubted: pl.DataFrame) -> pl.DataFrame:
+    """The rows with `broken` and `doubtful`; a table that no vendor fills gets a row for each name with a broken value.
+
+    Parameters
+    ----------
+    found : table, ticker, source of each stored value that cannot be true. doubted : table, ticker of each unlikely row.
+    """
+    key = ["table", "ticker", "source"]
+    broken = found.group_by(key).agg(broken=pl.len().cast(pl.Int64))
+    unlikely = doubted.group_by("table", "ticker").agg(doubtful=pl.len().cast(pl.Int64))
+    others = (
+        broken.join(scores, on=key, how="anti")
+        .select(key)
+        .with_columns(present=pl.lit(0, dtype=pl.Int64), quarantined=pl.lit(0, dtype=pl.Int64))
+    )
+    every = pl.concat([scores.drop("broken", "doubtful"), others], how="diagonal")
+    beside = every.join(broken, on=key, how="left").join(unlikely, on=["table", "ticker"], how="left")
+    return beside.with_columns(pl.col("broken", "doubtful").fill_null(0))
 
 
 def trend(scores: pl.DataFrame) -> list[dict[str, int]]:
@@ -105,7 +126,7 @@ def _letter() -> pl.Expr:
 
 
 def _declared(table: str, figures: pl.DataFrame) -> pl.DataFrame:
-    schema = {name: dtype for name, dtype in TABLES["quality_scorecard"].schema.items() if name != "session"}
+    schema = {name: dtype for name, dtype in TABLES["quality_scorecard"].schema.items() if name not in ("session", "inputs")}
     named = figures.rename({"key": "ticker"}).with_columns(pl.lit(table).alias("table"))
     lacking = [name for name in schema if name not in named.columns]
     return named.with_columns(pl.lit(None, dtype=schema[name]).alias(name) for name in lacking).select(

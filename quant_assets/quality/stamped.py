@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quant_assets.errors import BadArgument
+from quant_assets.errors import BadArgument, require_columns
 from quant_assets.schemas import UTC
 
 PRICES = ("open", "high", "low", "close")
@@ -78,8 +78,9 @@ def judge_stamped(
 
     Raises
     ------
-    BadArgument : nobody says what clock the stamps are, or two do; `closed` does not lie in one week.
+    BadArgument : a column is absent; nobody says what clock the stamps are, or two do; `closed` does not lie in one week.
     """
+    require_columns(rows.columns, "stamp", *prices)
     told = _with_instants(rows.with_row_index("row"), zone, cadence)
     if closed is not None:
         told = told.with_columns(_within=_microseconds_of_week(closed).is_between(*_bounds(closed), closed="left"))

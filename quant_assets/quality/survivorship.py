@@ -12,6 +12,10 @@ UPPER_95 = 3.0
 """Of a count that came out as none, the upper end of its 95 % interval (exp(-3) is 0.05): the rule of three."""
 
 
+WORTH_SAYING = 0.2
+"""A higher rate says nothing of a list: so few lives were seen."""
+
+
 @dataclass(frozen=True)
 class Survivorship:
     """names : of the universe. ended : those that were delisted inside the window. name_years : from each first session to each last."""
@@ -33,10 +37,10 @@ class Survivorship:
         if self.ended:
             return f"{self.ended} of {self.names} names ended in {lived}: the history has its dead as far as the universe file names them."
         rate = self.highest_rate
-        above = f", which more than {100 * rate:.1f} % of endings a year would make unlikely" if rate else ""
+        above = f"; more than {100 * rate:.1f} % of endings a year would make that unlikely" if rate and rate < WORTH_SAYING else ""
         return (
-            f"None of {self.names} names ended in {lived}{above}. A list that was made later has lost whoever ended before it was made: "
-            "how many, only a list of all that were listed then can say."
+            f"By the universe file none of {self.names} names ended in {lived}{above}. A list that was made later has lost whoever ended "
+            "before it was made: how many, only a list of all that were listed then can say."
         )
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from quant_assets.errors import require_columns
 from quant_assets.quality import vendor_dividends as dividends
-from quant_assets.quality.vendor_bars import PRICES, Bars, Floats, Found, Rule
+from quant_assets.quality.vendor_bars import BODY, PRICES, Bars, Floats, Found, Rule
 from quant_assets.quality.vendor_splits import split_levels
 from quant_assets.quality.vendor_units import unit_levels, unit_prices
 
@@ -54,13 +55,19 @@ class VendorRepaired:
 
 
 def repair_vendor(rows: pl.DataFrame, *, stamp: str, rules: Sequence[Rule] = EVERY_RULE) -> VendorRepaired:
-    """One symbol's bars with what the rules prove wrong put right.
+    """One symbol's bars with what the rules prove wrong put right, a log of what was changed, and what looks wrong and is left.
 
     Parameters
     ----------
-    rows : Yahoo's columns, in time order; Adj Close and Capital Gains may be absent. stamp : name of the column of dates or instants.
+    rows : Open, High, Low, Close as Yahoo gives them, in time order, and what there is of Adj Close, Volume, Dividends, Stock Splits and
+        Capital Gains: where one is absent, the rules that read it find nothing. stamp : name of the column of dates or instants.
     rules : in the order in which they are applied, each to what the one before left.
+
+    Raises
+    ------
+    BadArgument : a column is absent.
     """
+    require_columns(rows.columns, stamp, *BODY)
     columns: dict[str, Floats] = {
         name: rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy(writable=True) for name in READ if name in rows.columns
     }

@@ -6,6 +6,8 @@ import polars as pl
 
 from quant_assets.schemas.table import SESSION, TICKER, UTC, Column, Table
 
+INPUTS = Column("inputs", pl.String, "-", "hash of the files that were looked at: of others nothing is said", nullable=False)
+
 LOGS = (
     Table(
         "coverage",
@@ -95,6 +97,7 @@ LOGS = (
             Column("example", pl.String, "-", "the first difference, with both values"),
             Column("feature_set", pl.String, "-", "features that were tried", nullable=False),
             Column("model_run_id", pl.String, "-", "MLflow run of the model that decides", nullable=False),
+            INPUTS,
         ),
     ),
     Table(
@@ -114,7 +117,10 @@ LOGS = (
             Column("repaired", pl.Int64, "values", "put right"),
             Column("disagreements", pl.Int64, "values", "that another source has otherwise"),
             Column("quarantined", pl.Int64, "values", "kept out", nullable=False),
+            Column("broken", pl.Int64, "values", "stored that cannot be true: changed since they were let in", nullable=False),
+            Column("doubtful", pl.Int64, "rows", "possible and unlikely, of the last 60 sessions", nullable=False),
             Column("last_good", pl.Date, "date", "of the newest row that is stored"),
+            INPUTS,
             Column(
                 "last_60", pl.String, "a letter a session", ". good, r repaired, d disagreement, q quarantined, x missing, blank not listed"
             ),

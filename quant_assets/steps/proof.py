@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from quant_assets.calendars import Window, day_window, quarter_window, session_offset, session_table
+from quant_assets.demand import proven_files
 from quant_assets.features.catalog import ALL_FEATURES
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
@@ -58,18 +59,20 @@ class Proof:
 def prove(work: Workspace, windows: Windows) -> StepResult:
     """Proves the sessions asked for: what is computed, once as of the last of them; which rows were read, for each."""
     in_order = sorted(nights(work, windows), key=lambda night: night.as_of)
+    seen = {night.as_of: proven_files(night, night.as_of) for night in in_order}
     computed = prove_computed(in_order[-1])
     spec, parts, failed = TABLES["leak_proof"], [], {}
     for night in in_order:
         proof = replace(computed, rows=pl.concat([computed.rows, prove_inputs(night)]))
         run_id = trained_at(night, night.cutoff)["model_run_id"]
         told = {"session": night.as_of, "cuts": len(proof.cuts), "feature_set": ALL_FEATURES, "model_run_id": run_id}
+        told["inputs"] = seen[night.as_of]
         rows = proof.rows.with_columns(pl.lit(value, dtype=spec.schema[name]).alias(name) for name, value in told.items())
         rows = spec.conform(rows)
         work.lake.replace("leak_proof", rows, keys=None, window=day_window(night.as_of))
         parts.append(rows)
         if proof.failures:
-            failed[ALL, night.as_of.isoformat()] = f"{proof.failures[0]}; no decision is taken on it"
+            failed[ALL, night.as_of.isoformat()] = f"{proof.failures[0]}; no decision is taken on it{_remedy(proof.rows)}"
     rows = pl.concat(parts)
     figures = {"values_compared": int(parts[-1]["compared"].sum()), "cuts": [str(cut) for cut in computed.cuts]}
     return StepResult(rows, figures, [_check(subject, rows, computed.leaks) for subject in SUBJECTS], failed)
@@ -173,6 +176,11 @@ def _stored(work: Workspace, names: Sequence[str], full: pl.DataFrame, labels: p
         values = stored.select(pl.all().exclude(*KEY).count()).sum_horizontal().sum()
         rows.append(("stored", table, values, int(differ["differing"].sum()), None, _first(differ)))
     return rows
+
+
+def _remedy(rows: pl.DataFrame) -> str:
+    subject, table = rows.filter(pl.col("differing") > 0).select("subject", "name").row(0)
+    return f", fill it again with `quant-assets backfill --tables {table}`" if subject == "stored" else ""
 
 
 def _first(found: pl.DataFrame) -> str | None:

@@ -127,8 +127,8 @@ def notes(work: Workspace) -> list[str]:
     disagree = log.filter(pl.col("field") == "total_return")
     inferred = log.filter(pl.col("field").is_in(["split_factor", "dividend"]))
     held_back = work.lake.scan("quarantine", window=work.history).select(pl.len()).collect().item()
-    adjusted = work.lake.scan("prices", window=day_window(work.as_of)).filter(pl.col("price_basis") == "adjusted")
-    n_adjusted = adjusted.select(pl.len()).collect().item()
+    tonight = work.lake.scan("prices", window=day_window(work.as_of)).filter(pl.col("price_basis") == "adjusted")
+    n_adjusted, n_bare = tonight.select(pl.len(), bare=pl.col("high").is_null().sum()).collect().row(0)
     n_repaired = log.filter(put_right()).height
     held = f"{wording.count(held_back, 'row')} in quarantine."
     if n_repaired:
@@ -141,8 +141,8 @@ def notes(work: Workspace) -> list[str]:
     return [
         *_proven(work),
         missing,
-        f"{n_adjusted} names have an adjusted close only: they are ranked, not traded, and features that need high, low or volume are "
-        "null for them.",
+        f"{wording.count(n_adjusted, 'name')} with prices that the vendor adjusts are ranked, not traded, and have no price levels; "
+        f"features that need high, low or volume are null for the {n_bare} of them with a close only.",
         f"{inferred.height} splits and dividends were inferred from changes of the vendor's adjusted close and are marked as inferred.",
         held,
         _agreement(disagree),

@@ -99,6 +99,23 @@ def spoilt(copy: Callable[[], Home]) -> Home:
     return home
 
 
+def test_a_proof_is_of_the_files_that_it_saw(finished: Home, copy: Callable[[], Home]):
+    """Nothing is decided on what was changed since, and the command that the night names mends it."""
+    home = copy()
+    work = home.workspace()
+    features = work.lake.scan("features", keys=["KO"], window=day_window(DAY)).collect()
+    work.lake.replace("features", features.with_columns(rsi_14=99.0), keys=["KO"], window=day_window(DAY))
+    shutil.rmtree(home.folder / "data" / "lake" / "signal")
+    stopped = home.run("run")
+    assert stopped.returncode == 1
+    assert "no decision is taken on it, fill it again with `quant-assets backfill --tables features`" in stopped.stderr
+    assert home.table("signal").is_empty()
+    assert home.run("backfill", "--tables", "features").returncode == 0
+    assert home.run("run").returncode == 0
+    assert home.table("features").equals(finished.table("features"))
+    assert home.table("signal").equals(finished.table("signal"))
+
+
 def test_what_is_stored_and_does_not_follow_is_named(spoilt: Home):
     code, told = spoilt.json("data", "leakcheck")
     assert code == 1

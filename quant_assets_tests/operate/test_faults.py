@@ -211,7 +211,7 @@ def test_code_that_changes_in_the_middle_of_a_night(finished: Home, home: Home):
     assert_same_rows(home, finished, ("features",))
 
     refused = run_other_code(home, "backfill", "--tables", "oos_predictions", "--start", "2011-01-01", "--end", "2011-12-31")
-    assert "learned feature set" in refused.stderr
+    assert "today's set is" in refused.stderr
     assert refused.returncode == 1
     assert home.table("oos_predictions").equals(old["oos_predictions"])
 

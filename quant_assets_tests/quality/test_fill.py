@@ -121,3 +121,8 @@ def test_what_cannot_be_carried():
         carried_forward(rows, "value", **WEEK)
     with pytest.raises(BadArgument, match="max_age_days is -1"):
         carried_forward(rows, "value", by="series", stamp="session", max_age_days=-1)
+
+
+def test_an_absent_column_is_named():
+    with pytest.raises(BadArgument, match=r"the table has no column rate, day; it has series"):
+        carried_forward(pl.DataFrame({"series": ["A"]}), "rate", by="series", stamp="day", max_age_days=3)

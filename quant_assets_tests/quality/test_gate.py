@@ -130,7 +130,8 @@ def test_a_missing_session(good: pl.DataFrame):
     assert_only(verdict, good, ("FB", 2012))
     [row] = verdict.quarantined.iter_rows(named=True)
     assert (
-        row["reason"] == "FB 2012-06-05: no bar; the source has a hole: run again, name a second source beside it, or list the name later"
+        row["reason"]
+        == "FB 2012-06-05: no bar; run again, name a second source, list the name later, or give its last session as `delisted`"
     )
     assert (row["check"], row["row"], row["source"], row["fetched_at"]) == ("missing_session", "{}", "none", FETCHED_AT)
 

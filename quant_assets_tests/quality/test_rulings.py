@@ -105,7 +105,7 @@ def home(tmp_path: Path) -> Home:
 def test_from_the_terminal(home: Home):
     shown = home.run("data", "quarantine", "list")
     assert shown.returncode == 0, shown.stderr
-    assert "2 values, 2 without a ruling" in shown.stdout
+    assert "2 findings, 2 without a ruling" in shown.stdout
     told = home.run("data", "quarantine", "show", "aapl", str(DAY))
     assert f"AAPL {DAY}: close moved -55" in told.stdout
     assert "As bokeh delivered it" in told.stdout

@@ -17,7 +17,7 @@ from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window
 from quant_assets.lake import coverage
 from quant_assets.quality.repair import SHIFTED
-from quant_assets.quality.scorecard import score_rows, score_sessions
+from quant_assets.quality.scorecard import score_rows, score_sessions, with_findings
 from quant_assets.quality.survivorship import Survivorship
 from quant_assets.reporting.inputs import ModelCard, PerformanceRow, ReportInputs
 from quant_assets.schemas import TABLES
@@ -142,7 +142,9 @@ def _scorecard(tickers: Sequence[str], bars: tuple[str, ...]) -> pl.DataFrame:
     daily = score_sessions("prices", expected, rows, log=log, held=held, first_source=sources)
     none = pl.DataFrame(schema={"ticker": pl.String, "source": pl.String})
     rates = score_rows("macro", pl.DataFrame({"key": ["DFF"] * 9, "source": ["fred"] * 9, "day": [AS_OF] * 9}), held=none)
-    return TABLES["quality_scorecard"].conform(pl.concat([daily, rates]).with_columns(session=pl.lit(AS_OF)))
+    nothing = pl.DataFrame(schema=dict.fromkeys(("table", "ticker", "source"), pl.String))
+    scored = with_findings(pl.concat([daily, rates]), nothing, nothing)
+    return TABLES["quality_scorecard"].conform(scored.with_columns(session=pl.lit(AS_OF), inputs=pl.lit("0" * 16)))
 
 
 def with_overlays(closes: pl.DataFrame) -> pl.DataFrame:

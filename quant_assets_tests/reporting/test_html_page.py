@@ -266,16 +266,20 @@ def test_numbers_are_printed_with_their_sign_and_absence_in_words() -> None:
 
 def test_the_data_section_leads_with_what_is_there_and_lists_who_needs_a_look(inputs: ReportInputs, text: str) -> None:
     section = text[text.index('<section id="data">') : text.index('<section id="notes">')]
-    assert "99.30 % of the 6,693 expected sessions are there, of 23 series." in section
-    assert "1 value put right, 1 value in quarantine, 2 values that two sources have otherwise." in section
+    assert "At the scorecard of 2013-03-01, 99.30 % of the 6,693 expected sessions are there, of 23 series." in section
+    assert (
+        "1 value put right, 1 value in quarantine, 2 values that another source gives differently, 0 rows of the last sessions" in section
+    )
     assert "Beside them 9 rows of 1 table without a row a session." in section
-    assert "None of 23 names ended in 299 name-years, which more than 1.0 % of endings a year would make unlikely" in section
+    assert "none of 23 names ended in 299 name-years; more than 1.0 % of endings a year would make that unlikely" in section
     assert re.findall(r'<tr><th scope="row">(\w+)</th>', section) == ["WMT", "XOM", "AAPL", "AMD"]
     assert 'aria-label="27 good, 6 missing, 27 good"' in section
-    assert "20 series have every session, nothing put right and nothing kept out" in section
+    assert "20 series have every session, nothing put right, kept out or in doubt" in section
     assert section.count('<span title="') == 60
     assert "no row at all" not in section
     none = render(replace(inputs, scorecard=inputs.scorecard.clear()))
-    assert "so there is no scorecard yet" in none
+    assert "No scorecard has been written yet" in none
     kept = pl.when(pl.col("ticker") == "KO").then(0).otherwise("present").cast(pl.Int64).alias("present")
+    broken = inputs.scorecard.with_columns(broken=pl.when(pl.col("ticker") == "KO").then(2).otherwise(0).cast(pl.Int64))
+    assert "2 stored values cannot be true (prices of KO): changed since they were let in." in render(replace(inputs, scorecard=broken))
     assert "1 of 23 have no row at all: KO." in render(replace(inputs, scorecard=inputs.scorecard.with_columns(kept)))

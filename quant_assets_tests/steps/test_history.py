@@ -235,7 +235,10 @@ def test_a_year_before_the_listing_and_a_name_without_source(tmp_path: Path):
     assert history.build_labels(work, ["FB"], early, run_id=None).rows.is_empty()
     withheld = store(work, ["ZZZ"], ["2012"]).withheld
     assert withheld == {
-        ("ZZZ", "2012"): "ZZZ 2012-01-03: no bar; the source has a hole: run again, name a second source beside it, or list the name later"
+        (
+            "ZZZ",
+            "2012",
+        ): "ZZZ 2012-01-03: no bar; run again, name a second source, list the name later, or give its last session as `delisted`"
     }
 
 

@@ -17,6 +17,7 @@ from quant_assets.quality.survivorship import survivorship
 from quant_assets.schemas import TABLES
 from quant_assets.steps import history
 from quant_assets.steps.quality import score_quality, scorecard
+from quant_assets.steps.stored import impossible, unlikely
 from quant_assets.universe import Universe
 from quant_assets.workspace import Workspace
 from quant_assets_tests.small import store, workspace
@@ -39,7 +40,11 @@ def checks(work: Workspace, night: dt.date = NIGHT) -> dict[str, Findings]:
 
 
 def of(work: Workspace, ticker: str) -> dict[str, object]:
-    return scorecard(work).filter(ticker=ticker).row(0, named=True)
+    return scores(work).filter(ticker=ticker).row(0, named=True)
+
+
+def scores(work: Workspace) -> pl.DataFrame:
+    return scorecard(work, impossible(work), unlikely(work))
 
 
 def lose(work: Workspace, ticker: str, first: dt.date, last: dt.date) -> None:
@@ -49,7 +54,7 @@ def lose(work: Workspace, ticker: str, first: dt.date, last: dt.date) -> None:
 
 
 def test_each_name_and_source_has_its_figures(work: Workspace):
-    rows = scorecard(work)
+    rows = scores(work)
     assert rows.select("table", "ticker", "source").rows() == [
         ("prices", "AAPL", "bokeh"),
         ("prices", "FB", "bokeh"),
@@ -88,9 +93,10 @@ def test_holes_findings_and_what_is_kept_out_have_their_letters(work: Workspace)
     assert {day: letter for day, letter in strip.items() if letter != "."} == {
         D(2013, 2, 4): "x", D(2013, 2, 5): "q", D(2013, 2, 6): "d", D(2013, 2, 7): "r",
     }  # fmt: skip
+    assert of(work, "IBM")["broken"] == 0
     assert (ibm["gaps"], ibm["longest_gap"], ibm["repaired"], ibm["disagreements"], ibm["quarantined"]) == (2, 2, 1, 1, 1)
     assert ibm["expected"] == ibm["present"] + 3  # type: ignore[operator]
-    counts = trend(scorecard(work))
+    counts = trend(scores(work))
     assert len(counts) == STRIP
     assert counts[days.index(D(2013, 2, 4))] == {**dict.fromkeys(STATES, 0), "good": 5, "missing": 1}
     assert of(work, "KO")["last_60"] == "." * STRIP
@@ -102,10 +108,21 @@ def test_a_sound_lake_passes_and_one_that_somebody_changed_does_not(work: Worksp
     assert "stored rows" in found["suites"].description
     bars = work.lake.scan("prices", keys=["KO"], window=day_window(D(2012, 6, 7))).collect()
     work.lake.replace("prices", bars.with_columns(close=-1.0), keys=["KO"], window=day_window(D(2012, 6, 7)))
-    broken = checks(work)["suites"]
+    night = {NIGHT.isoformat(): day_window(NIGHT)}
+    result = score_quality(work, night)
+    broken = next(check for check in result.checks if check.name == "suites")
     assert not broken.passed
-    assert broken.rows.row(0) == ("prices", "expect_column_values_to_be_between", "close", "1", "[-1.0]")
-    assert "fill it again" in broken.description
+    assert broken.rows.select("table", "ticker", "field", "value", "day").rows() == [("prices", "KO", "close", "-1.0", D(2012, 6, 7))]
+    command = "`quant-assets backfill --tables prices --start 2012-01-01 --end 2012-12-31 --tickers KO`"
+    assert broken.description == (
+        "prices of KO on 2012-06-07: close is -1.0 and must be above 0; it was changed since it was let in, fill it again with " + command
+    )
+    assert list(result.withheld.values()) == [broken.description]
+    assert of(work, "KO")["broken"] == 1
+    assert demand("quality_scorecard", work, ()).holes.height == 1  # due until it is mended
+    store(work, ["KO"], ["2012"])
+    assert score_quality(work, night).withheld == {}
+    assert demand("quality_scorecard", work, ()).holes.is_empty()
 
 
 def test_a_silent_name_is_named(work: Workspace):
@@ -125,6 +142,7 @@ def test_what_only_shows_over_time_is_doubted_lately_and_not_for_ever(work: Work
     doubted = checks(work)["plausible"]
     assert not doubted.passed
     assert doubted.description.startswith("prices: the same bar 5 sessions in a row")
+    assert of(work, "IBM")["doubtful"] == doubted.rows.filter(ticker="IBM").height > 0
 
 
 def test_a_scorecard_is_due_at_the_end_of_each_week(work: Workspace):
@@ -135,6 +153,11 @@ def test_a_scorecard_is_due_at_the_end_of_each_week(work: Workspace):
     assert demand("quality_scorecard", work, (), since=D(2013, 1, 2)).holes.height == 7
     thursday = dataclasses.replace(work, as_of=D(2013, 2, 28))
     assert demand("quality_scorecard", thursday, ()).expected.is_empty()
+    lonely = dataclasses.replace(work, as_of=D(2013, 2, 14))  # whose last week has none
+    assert demand("quality_scorecard", lonely, ()).holes["first"].to_list() == [D(2013, 2, 14)]
+    assert demand("quality_scorecard", work, ()).holes.is_empty()
+    lose(work, "IBM", D(2012, 7, 2), D(2012, 7, 2))
+    assert demand("quality_scorecard", work, ()).holes.height == 1  # of other files than those there are
     assert ends_a_week(D(2013, 3, 28))  # Good Friday follows
     earlier = work.lake.scan("quality_scorecard", window=day_window(D(2013, 2, 22))).collect()
     assert earlier["last_good"].max() == D(2013, 2, 22)
@@ -145,7 +168,8 @@ def test_what_a_list_of_names_says_of_its_own_making(work: Workspace, tmp_path: 
     alive = survivorship(work.universe, window)
     assert (alive.names, alive.ended) == (4, 0)
     assert alive.name_years == pytest.approx(3 * 3.15 + 0.79, abs=0.02)
-    assert "more than 29.3 % of endings a year would make unlikely" in alive.sentence
+    assert alive.highest_rate == pytest.approx(0.293, abs=0.001)
+    assert "% of endings" not in alive.sentence  # of so few lives it says nothing
     file = tmp_path / "dead.csv"
     file.write_text(
         "ticker,source,listed,delisted\nAAPL,bokeh,2010-01-04,\nLEH,bokeh,2005-01-03,2008-09-17\nWAMU,bokeh,2010-01-04,2011-01-04\n"
