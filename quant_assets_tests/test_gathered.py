@@ -9,7 +9,7 @@ import pytest
 
 from quant_assets import gathered
 from quant_assets.demand import cells, demand
-from quant_assets.planning import PHASES, losses, phases, plan
+from quant_assets.planning import DECIDING, PHASES, losses, phases, plan
 from quant_assets.settings import Settings, Vendor
 from quant_assets.sources.fred import KEY_VARIABLE, SERIES
 from quant_assets.workspace import Workspace
@@ -91,5 +91,5 @@ def test_nobody_is_asked_about_a_name_after_its_last_session(tmp_path: Path):
 
 def test_the_offline_night_has_no_such_phase(tmp_path: Path):
     offline = Settings(home=tmp_path)
-    assert [phase.name for phase in phases(offline)] == [phase.name for phase in PHASES if not phase.beside] + ["warehouse"]
+    assert [phase.name for phase in phases(offline)] == [*(phase.name for phase in DECIDING[:-1]), "scorecard", "report", "warehouse"]
     assert not demand("macro", Workspace.open(offline), []).expected.height
