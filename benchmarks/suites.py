@@ -55,7 +55,7 @@ def by_the_house() -> dict[str, float]:
     from quant_assets.quality.repair import repair_bars
     from quant_assets.quality.suites import judge_table
     from quant_assets.schemas import TABLES
-    from quant_assets.steps.quality import ROWS_A_SUITE
+    from quant_assets.steps.stored import ROWS_A_SUITE
     from quant_assets.universe import Listing, Universe
 
     rows = bars()
@@ -93,12 +93,12 @@ def as_it_comes() -> dict[str, float]:
     """The expectations of `prices` alone, on pandas' own frame of the same bars: no repair, no calendar of each name, no quarantine."""
     import great_expectations as gx
 
-    from quant_assets.quality.suites import expectations
+    from quant_assets.quality.suites import expectations, with_open_days
 
-    rows = bars()
+    rows = with_open_days("prices", bars())
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    suite = gx.ExpectationSuite(name="prices", expectations=expectations("prices", rows))
+    suite = gx.ExpectationSuite(name="prices", expectations=expectations("prices"))
     batch = context.data_sources.add_pandas("p").add_dataframe_asset("p").add_batch_definition_whole_dataframe("p")
     begun = time.perf_counter()
     batch.get_batch({"dataframe": rows.to_pandas()}).validate(suite)

@@ -6,7 +6,7 @@ import polars as pl
 
 from quant_assets.schemas.table import SESSION, TICKER, UTC, Column, Table
 
-INPUTS = Column("inputs", pl.String, "-", "hash of the files that were looked at: of others nothing is said", nullable=False)
+INPUTS = Column("inputs", pl.String, "-", "hash of the files that were looked at: of others nothing is said")
 
 LOGS = (
     Table(

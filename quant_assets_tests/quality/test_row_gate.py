@@ -11,8 +11,8 @@ import pytest
 
 from quant_assets.calendars import year_window
 from quant_assets.quality.row_gate import finding, judge_rows
-from quant_assets.quality.rules import Between, NotBelow, OneOf, Rule, rules
-from quant_assets.quality.suites import judge_table
+from quant_assets.quality.rules import Between, NotBelow, OneOf, OnSession, Rule, rules
+from quant_assets.quality.suites import judge_table, open_day
 from quant_assets.schemas import PROVENANCE, TABLES, UTC, Column
 from quant_assets.sources.arch_indices import ArchIndices
 from quant_assets_tests.small import FETCHED_AT
@@ -124,6 +124,7 @@ def test_every_table_has_a_suite_and_it_finds_what_the_gate_finds():
         failed = set(verdict.rows["column"])
         for rule in rules(table):
             told = str([rule.column, rule.other]) if isinstance(rule, NotBelow) else rule.column
+            told = open_day(rule) if isinstance(rule, OnSession) else told
             assert told in failed, (table, rule)
 
 

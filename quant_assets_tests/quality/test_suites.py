@@ -69,6 +69,6 @@ def test_an_expectation_that_raises_is_no_verdict(prices: pl.DataFrame, monkeypa
     with pytest.raises(QuantAssetsError, match=r"raised: .*close.*; report it, this is not a verdict on the data"):
         judge_table("prices", prices.drop("close"))
     broken = gxe.ExpectColumnValuesToMatchRegex(column="close", regex="[")
-    monkeypatch.setattr(suites, "expectations", lambda table, rows: [broken])
+    monkeypatch.setattr(suites, "expectations", lambda table: [broken])
     with pytest.raises(QuantAssetsError, match="expectation expect_column_values_to_match_regex raised"):
         judge_table("prices", prices)
