@@ -60,9 +60,10 @@ def score_sessions(
             last_good=pl.col("session").filter(~pl.col("missing") & (pl.col("quarantined") == 0)).max(),
         )
     )
-    kept_out = held.group_by(pl.col("ticker").alias("key")).agg(quarantined=pl.len()).with_columns(source=blamed)  # of any day
     whole = figures.join(longest, on=["key", "source"], how="left").join(letters, on=["key", "source"])
-    whole = whole.join(kept_out, on=["key", "source"], how="left")
+    owner = whole.sort(pl.col("source") != blamed, "source").unique("key", keep="first").select("key", "source")
+    kept_out = held.group_by(pl.col("ticker").alias("key")).agg(quarantined=pl.len())  # of any day, on one row of its name
+    whole = whole.join(kept_out.join(owner, on="key"), on=["key", "source"], how="left")
     return _declared(table, whole.with_columns(longest_gap=pl.col("len").fill_null(0), quarantined=pl.col("quarantined").fill_null(0)))
 
 

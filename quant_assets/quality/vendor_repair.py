@@ -27,9 +27,9 @@ EVERY_RULE: tuple[Rule, ...] = (
     dividends.gains_twice,
     dividends.unexplained_steps,
 )
-AS_RECORDED: tuple[Rule, ...] = (split_levels, dividends.repeated_dividends, dividends.dividend_units)
-"""Those that decide between two statements of the vendor's, and ask prices for nothing else: fit for daily bars as traded. Of the others
-some read later bars, and some change adjusted closes alone."""
+AS_RECORDED: tuple[Rule, ...] = (split_levels,)
+"""What the lake is given: it reads no bar after the split that is listed. The others weigh later bars or later dividends, or change
+adjusted closes alone."""
 READ = (*PRICES, "Volume", "Dividends", "Stock Splits", "Capital Gains")
 LOG = {
     "row": pl.Int64,

@@ -10,7 +10,6 @@ import polars as pl
 from quant_assets.quality.scorecard import STATES, trend
 from quant_assets.reporting import wording
 
-GOOD = (STATES["good"], STATES["not listed"])
 SHOWN_STATES = ("repaired", "disagreement", "quarantined", "missing")
 LETTERS = {letter: state.replace(" ", "-") for state, letter in STATES.items()}
 SHOWN_NAMES = 10

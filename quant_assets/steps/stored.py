@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from quant_assets.backfill import FILLS
 from quant_assets.calendars import Window, session_offset, year_window
+from quant_assets.lake.coverage import ALL
 from quant_assets.quality.doubts import DOUBTS, FLAT_SESSIONS, doubts
 from quant_assets.quality.findings import Findings
 from quant_assets.quality.rules import broken, limit, rules
@@ -33,7 +35,7 @@ def impossible(night: Workspace) -> pl.DataFrame:
     """table, ticker, source, day, field, value, limit of each stored value up to the night that breaks a rule of its table."""
     span, parts = Window(dt.date.min, night.after_as_of), [pl.DataFrame(schema=IMPOSSIBLE)]
     for table, spec in TABLES.items():
-        name = pl.col(spec.entity) if spec.entity else pl.lit("ALL")
+        name = pl.col(spec.entity) if spec.entity else pl.lit(ALL)
         source = pl.col("source") if "fetched_at" in spec.schema else pl.lit(COMPUTED)
         rows = night.lake.scan(table, window=span)
         found = [
@@ -56,19 +58,18 @@ def told(found: pl.DataFrame) -> str:
     """The first impossible value, how many there are, and the command that fills them again."""
     first = found.sort("table", "ticker", "day").row(0, named=True)
     table, ticker, year = first["table"], first["ticker"], first["day"].year
-    name = "" if ticker == "ALL" else f" --tickers {ticker}"
+    name = f" --tickers {ticker}" if TABLES[table].entity == "ticker" else ""
     more = f" ({found.height} such values are stored)" if found.height > 1 else ""
-    fill = f"`quant-assets backfill --tables {table} --start {year}-01-01 --end {year}-12-31{name}`"
+    fill = f"fill it again with `quant-assets backfill --tables {table} --start {year}-01-01 --end {year}-12-31{name}`"
+    mend = fill if table in FILLS else f"delete year={year} of {table} in the lake and run again"  # a log is written with its table
     wrong = f"{first['field']} is {first['value']} and {first['limit']}{more}"
-    return f"{table} of {ticker} on {first['day']}: {wrong}; it was changed since it was let in, fill it again with {fill}"
+    return f"{table} of {ticker} on {first['day']}: {wrong}; it was changed since it was let in, {mend}"
 
 
 def unlikely(night: Workspace) -> pl.DataFrame:
     """table, doubt and the key of each row of the last STRIP sessions that is possible and unlikely, beside all that came before."""
-    first, parts = (
-        session_offset(night.as_of, 1 - STRIP),
-        [pl.DataFrame(schema={"table": pl.String, "doubt": pl.String, "ticker": pl.String})],
-    )
+    first = session_offset(night.as_of, 1 - STRIP)
+    parts = [pl.DataFrame(schema=dict.fromkeys(("table", "doubt", "ticker"), pl.String))]
     for table in DOUBTS:
         since = night.history.start if table == "prices" else session_offset(night.as_of, -LOOKS_BACK.get(table, STRIP))
         found = doubts(table, night.lake.scan(table, window=Window(since, night.after_as_of)).collect()).rows
@@ -102,7 +103,7 @@ def suites(night: Workspace, found: pl.DataFrame) -> Findings:
     unmet = pl.concat(failed, how="diagonal")
     if unmet.is_empty() and found.is_empty():
         return Findings("suites", True, f"the suites of {len(judged)} tables hold on all {n_rows:,} stored rows")
-    named = ", ".join(sorted({*unmet.to_dict().get("table", []), *found["table"]}))
+    named = ",".join(sorted({*unmet.to_dict().get("table", []), *found["table"]}))
     words = told(found) if found.height else f"expectations on {named} fail; fill them again with `quant-assets backfill --tables {named}`"
     return Findings("suites", False, words, rows=found if found.height else unmet)
 

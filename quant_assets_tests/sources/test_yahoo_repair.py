@@ -11,10 +11,9 @@ import pytest
 
 from quant_assets.calendars import Window
 from quant_assets.defs.vendor_types import check_vendor_frames
-from quant_assets.quality.vendor_dividends import AGAIN, OF_PRICE
 from quant_assets.quality.vendor_splits import UNDIVIDED
 from quant_assets.settings import Grids, Settings
-from quant_assets.sources.base import LEFT, Repairing
+from quant_assets.sources.base import Repairing
 from quant_assets.sources.wire.wire import Wire
 from quant_assets.sources.yahoo import YahooPrices
 from quant_assets.steps.history import RawPrices, store_prices
@@ -108,39 +107,14 @@ def stepped(fetched: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def test_a_dividend_in_another_unit_than_its_step(source: YahooPrices, fetched: pd.DataFrame):
-    """A special one of a tenth of the price, told in cents; the price fell by it."""
+def test_a_dividend_that_contradicts_itself_is_left_to_the_gate(source: YahooPrices, fetched: pd.DataFrame):
+    """Which word holds only later dividends and later prices tell: told twice, and in another unit than its step."""
     clean = stepped(fetched)
-    ibm, day = clean["ticker"] == "IBM", pd.Timestamp("2014-09-10")
-    clean.loc[ibm & (clean["date"] >= day), [*PRICES, "Dividends"]] *= 0.9
-    clean.loc[ibm & (clean["date"] == day), "Dividends"] = 19.0
-    clean = stepped(clean)
-    bad = clean.copy()
-    bad.loc[ibm & (bad["date"] == day), "Dividends"] = 0.19
-    found = source.repaired(bad, fetched_at=FETCHED_AT)
-    assert found.rows.equals(source.normalise(clean, fetched_at=FETCHED_AT))
-    [row] = found.log.iter_rows(named=True)
-    assert (row["session"], row["field"], row["original"], row["repaired"]) == (day.date(), "dividend", 0.19, 19.0)
-    assert row["method"] == OF_PRICE
-
-
-def test_a_dividend_told_twice(source: YahooPrices, fetched: pd.DataFrame):
-    clean = stepped(fetched)
-    bad, ibm = clean.copy(), clean["ticker"] == "IBM"
-    bad.loc[ibm & (bad["date"] == "2014-05-05"), "Dividends"] = 1.1  # which it paid on the 7th
-    found = source.repaired(bad, fetched_at=FETCHED_AT)
-    assert found.rows.equals(source.normalise(clean, fetched_at=FETCHED_AT))
-    [row] = found.log.iter_rows(named=True)
-    assert (row["session"], row["original"], row["repaired"], row["method"]) == (D(2014, 5, 5), 1.1, 0.0, AGAIN)
-
-
-def test_what_is_not_proven_is_logged_as_delivered(tmp_path: Path, fetched: pd.DataFrame):
-    bad = stepped(fetched)
-    paid = (bad["ticker"] == "IBM") & (bad["Dividends"] > 0)
-    bad.loc[paid, "Dividends"] /= 100  # half a per cent in cents: no day's price tells
-    work, _ = store(tmp_path, bad)
-    log = work.lake.scan("quality_log").collect()
-    paid_on = [D(2014, 2, 6), D(2014, 5, 7), D(2014, 8, 6), D(2014, 11, 6)]
-    assert log.select("ticker", "session", "field", "method").rows() == [("IBM", day, "dividend", LEFT + OF_PRICE) for day in paid_on]
-    assert (log["original"] == log["repaired"]).all()
-    assert log["evidence"].str.contains("the price does not tell which is right").all()
+    ibm = clean["ticker"] == "IBM"
+    for day, factor, told in (("2014-05-05", 0.0, 1.1), ("2014-05-07", 100.0, 0.0)):
+        bad = clean.copy()
+        at = ibm & (bad["date"] == day)
+        bad.loc[at, "Dividends"] = bad.loc[at, "Dividends"] * factor + told
+        found = source.repaired(bad, fetched_at=FETCHED_AT)
+        assert found.rows.equals(source.normalise(bad, fetched_at=FETCHED_AT))
+        assert found.log.is_empty()
