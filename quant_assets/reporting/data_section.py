@@ -78,7 +78,7 @@ def _broken(seen: pl.DataFrame) -> str | None:
     )
     return (
         f"{wording.count(int(names['broken'].sum()), 'stored value')} cannot be true ({where}): changed since they were let in. The check "
-        "suites of the asset quality_scorecard has each with the command that fills it again."
+        "suites of the asset quality_scorecard lists them, with the command that fills the first again."
     )
 
 
