@@ -58,7 +58,7 @@ def tables() -> dict[str, pl.DataFrame]:
 
 
 def features(tables: Tables) -> pl.DataFrame:
-    return compute(tables["prices"].lazy(), tables["index_prices"].lazy())
+    return compute(tables)
 
 
 def each_by_itself(tables: Tables, cuts: list[dt.date]) -> pl.DataFrame:

@@ -69,7 +69,7 @@ def plain_script() -> dict[str, float]:
     from quant_assets.calendars import day_window
     from quant_assets.eligibility import tradable_tickers
     from quant_assets.settings import Settings
-    from quant_assets.steps import backtests, decisions, history, models, proof, reports
+    from quant_assets.steps import backtests, decisions, features, history, models, proof, reports
     from quant_assets.workspace import Workspace
 
     warnings.filterwarnings("ignore")
@@ -79,7 +79,8 @@ def plain_script() -> dict[str, float]:
     night = {work.as_of.isoformat(): day_window(work.as_of)}
     history.fetch_index_prices(work, years)
     history.store_prices(work, tickers, years, history.fetch_raw_prices(work, tickers, years), run_id=None)
-    history.build_features(work, tickers, years, run_id=None)
+    features.build_features(work, tickers, years, run_id=None)
+    features.build_across(work, years, run_id=None)
     history.build_labels(work, tickers, years, run_id=None)
     models.train_pooled_models(work, quarters)
     models.score_quarters(work, tickers, quarters, run_id=None)
@@ -97,7 +98,7 @@ def prices_to_features() -> dict[str, float]:
     """Median seconds of the features step and of bare polars on the prices that this home holds already."""
     from quant_assets.lake import Lake
     from quant_assets.settings import Settings
-    from quant_assets.steps import history
+    from quant_assets.steps import features
     from quant_assets.workspace import Workspace
 
     work = Workspace.open(Settings.load())
@@ -110,7 +111,7 @@ def prices_to_features() -> dict[str, float]:
             alone = dataclasses.replace(work, lake=Lake(folder))
             target = Path(folder, "bare.parquet")
             contest: list[tuple[str, Callable[[], object]]] = [
-                ("step", partial(history.build_features, alone, work.universe.tickers, work.year_windows(), run_id=None)),
+                ("step", partial(features.build_features, alone, work.universe.tickers, work.year_windows(), run_id=None)),
                 ("bare", partial(bare_features, folder, target)),
             ]
             for name, action in contest if number % 2 else reversed(contest):
@@ -121,8 +122,9 @@ def prices_to_features() -> dict[str, float]:
 
 
 def bare_features(lake: str, target: Path) -> None:
-    """The catalogue's expressions on the stored files as a notebook would write it: no guard, no schema, one file out."""
-    from quant_assets.features.catalog import CATALOG
+    """The expressions of bars on the stored files as a notebook would write it: no guard, no schema, no reasons, one file out."""
+    from quant_assets.features.catalog import OF_BARS
+    from quant_assets.features.shared import root_names, with_shared
 
     index = pl.scan_parquet(f"{lake}/index_prices/*/*.parquet").filter(pl.col("series") == "sp500")
     bars = (
@@ -139,7 +141,10 @@ def bare_features(lake: str, target: Path) -> None:
         *((pl.col(name) * pl.col("growth")).alias(f"adj_{name}") for name in ("open", "high", "low", "close")),
         adj_volume=pl.col("volume") / pl.col("split_growth"),
     )
-    features = [one.expression.over("ticker").alias(name) for name, one in CATALOG.items()]
+    there = set(bars.collect_schema())
+    of_bars = {name: one for name, one in OF_BARS.items() if root_names([one.expression]) <= there}
+    features = [one.expression.over("ticker").alias(name) for name, one in of_bars.items()]
+    bars = with_shared(bars.collect(), features).lazy()
     bars.select("ticker", "session", *features).collect().write_parquet(target, compression="zstd")
 
 
