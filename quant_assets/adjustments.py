@@ -39,7 +39,7 @@ def forward_adjusted(prices: pl.LazyFrame) -> pl.LazyFrame:
     ------
     QuantAssetsError : a split factor is not positive, a dividend is not below the close before it, a ticker mixes price bases.
     """
-    bars = prices.sort("ticker", "session").collect()
+    bars = in_order(prices)
     previous_close = pl.col("close").shift(1).over("ticker")
     paid = pl.col("dividend") * pl.col("split_factor")
     bars = bars.with_columns(_previous_close=previous_close, _paid=paid)
@@ -56,6 +56,14 @@ def forward_adjusted(prices: pl.LazyFrame) -> pl.LazyFrame:
         )
         .drop("_previous_close", "_paid")
     )
+
+
+def in_order(prices: pl.LazyFrame) -> pl.DataFrame:
+    """The rows by ticker and session: looking whether they are takes a tenth of the time of sorting them again."""
+    rows = prices.collect()
+    ticker, session = pl.col("ticker"), pl.col("session")
+    back = (ticker < ticker.shift(1)) | ((ticker == ticker.shift(1)) & (session < session.shift(1)))
+    return rows.sort("ticker", "session") if rows.select(back.any()).item() else rows
 
 
 def adjust(prices: pl.LazyFrame, as_of: dt.date) -> pl.LazyFrame:
@@ -83,14 +91,19 @@ def adjust(prices: pl.LazyFrame, as_of: dt.date) -> pl.LazyFrame:
 
 
 def _refuse_impossible_actions(bars: pl.DataFrame) -> None:
+    actions, closes = ~(pl.col("split_factor") > 0), ~(pl.col("_previous_close") > 0)
+    paid = pl.col("_paid") >= pl.col("_previous_close")
+    mixed_basis = (pl.col("price_basis") != pl.col("price_basis").shift(1)) & (pl.col("ticker") == pl.col("ticker").shift(1))
+    if not any(bars.select(one.any().alias(str(place)) for place, one in enumerate((actions, closes, paid, mixed_basis))).row(0)):
+        return
     where = "correct the action in table prices or quarantine the row"
-    for row in bars.filter(~(pl.col("split_factor") > 0)).head(1).iter_rows(named=True):
+    for row in bars.filter(actions).head(1).iter_rows(named=True):
         message = f"{row['ticker']} {row['session']}: split factor {row['split_factor']} is not positive"
         raise QuantAssetsError(message, remedy=where)
-    for row in bars.filter(~(pl.col("_previous_close") > 0)).head(1).iter_rows(named=True):
+    for row in bars.filter(closes).head(1).iter_rows(named=True):
         message = f"{row['ticker']}: the close before {row['session']} is {row['_previous_close']:g}, and a price is above 0"
         raise QuantAssetsError(message, remedy=f"fetch it again with `quant-assets backfill --tables prices --tickers {row['ticker']}`")
-    for row in bars.filter(pl.col("_paid") >= pl.col("_previous_close")).head(1).iter_rows(named=True):
+    for row in bars.filter(paid).head(1).iter_rows(named=True):
         raise QuantAssetsError(
             f"{row['ticker']} {row['session']}: dividend {row['dividend']:g} x split {row['split_factor']:g} is not below "
             f"the close before it, {row['_previous_close']:g}",

@@ -22,6 +22,7 @@ from quant_assets.calendars import Window, day_window, ends_a_week, session_offs
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.eligibility import tradable_tickers, with_rule_suffix
 from quant_assets.features.catalog import ALL_FEATURES, feature_set_hash
+from quant_assets.features.compute import READ
 from quant_assets.lake import coverage
 from quant_assets.lake.fingerprint import fingerprint
 from quant_assets.lake.tallies import tally
@@ -33,7 +34,10 @@ from quant_assets.workspace import Workspace
 
 HISTORY, TRAINING, DECISION = "history", "training", "decision"
 GRIDS = {
-    **dict.fromkeys(("index_prices", "prices", "features", "labels", *gathered.ECONOMY, *gathered.COMPANIES, "warehouse"), HISTORY),
+    **dict.fromkeys(
+        ("index_prices", "prices", "features", "cross_section_features", "labels", *gathered.ECONOMY, *gathered.COMPANIES, "warehouse"),
+        HISTORY,
+    ),
     **dict.fromkeys(("model_runs", "oos_predictions", "equity", "portfolio"), TRAINING),
     **dict.fromkeys(("leak_proof", "quality_scorecard", "signal", "trade_synthesis", "daily_report", *gathered.MARKET), DECISION),
 }
@@ -41,7 +45,7 @@ GRIDS = {
 `warehouse` the DuckDB file that shows the lake."""
 SERIES = {"index_prices", "model_runs", "portfolio", "leak_proof", "quality_scorecard", "warehouse", *gathered.ECONOMY}
 """Tables without a ticker dimension."""
-PROVEN = ("prices", "index_prices", "features", "labels", "oos_predictions")
+PROVEN = (*READ, "features", "cross_section_features", "labels", "oos_predictions")
 """What a decision reads, and what that is made of."""
 SCORED = ("prices", "index_prices", "quarantine", "quality_log")
 STANDS_BY = {"prices": ("source", "price_basis"), "index_prices": ("source",), "oos_predictions": ("cutoff", "model_run_id")}
@@ -107,6 +111,9 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return _scored_weekly(work, windows)
     if table == "daily_report":
         return _rows(table, work, coverage.listings(work.universe), days, span)
+    if table == "cross_section_features":
+        lacking = set(demand("features", work, work.universe.tickers).holes["key"])
+        tickers = [ticker for ticker in work.universe.tickers if ticker not in lacking]
     if table == "equity":
         found = _booked_alone(work, tickers, days)
     else:
@@ -115,7 +122,7 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         found = _rows(table, work, spans, days, span)
 
     def holes() -> pl.DataFrame:
-        version = ALL_FEATURES if table == "features" else None
+        version = {"features": ALL_FEATURES, "cross_section_features": work.across_version}.get(table)
         lost = coverage.unrecorded(work.lake, table, found.expected, windows, version=version)
         old = found.expected.join(freshness.outdated(table, work), on=["key", "window"], how="semi")
         there = pl.concat([lost, old]).unique().with_columns(n=pl.lit(1, dtype=pl.UInt32))

@@ -35,7 +35,8 @@ class Phase:
 
     Parameters
     ----------
-    beside : no decision reads it: what is lost there stops nothing, and nothing that was lost before keeps it from running.
+    beside : what is lost there stops nothing, and nothing that was lost before keeps it from running: no decision needs it. Features read
+        what was published, and are null where nothing is there.
     at_once : a run takes as long for many windows as for one.
     """
 
@@ -46,13 +47,16 @@ class Phase:
 
     @property
     def by_ticker(self) -> bool:
-        return self.tables[0] not in SERIES and self.name != "report"
+        return self.tables[0] not in SERIES and self.name not in ("report", "cross_section")
 
 
 PHASES = (
     Phase("indices", ("index_prices",)),
     Phase("prices", ("prices",)),
+    Phase("macro", gathered.ECONOMY, beside=True),
+    Phase("companies", gathered.COMPANIES, beside=True),
     Phase("features", ("features", "labels")),
+    Phase("cross_section", ("cross_section_features",)),
     Phase("train", ("model_runs",)),
     Phase("predict", ("oos_predictions",)),
     Phase("backtest", ("equity",)),
@@ -61,8 +65,6 @@ PHASES = (
     Phase("decide", ("signal", "trade_synthesis")),
     Phase("scorecard", ("quality_scorecard",), beside=True, at_once=True),
     Phase("report", ("daily_report",)),
-    Phase("macro", gathered.ECONOMY, beside=True),
-    Phase("companies", gathered.COMPANIES, beside=True),
     Phase("quotes", gathered.MARKET, beside=True),
     Phase("warehouse", ("warehouse",), beside=True),
 )

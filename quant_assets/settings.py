@@ -199,6 +199,10 @@ class Settings(BaseSettings):
         return self.path(self.paths.data) / "dagster"
 
     @property
+    def features_page(self) -> Path:
+        return self.path(self.paths.outputs) / "features.html"
+
+    @property
     def reports(self) -> Path:
         return self.path(self.paths.outputs) / "signals"
 

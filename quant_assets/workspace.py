@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from quant_assets.calendars import (
     year_window,
 )
 from quant_assets.errors import BadArgument
+from quant_assets.features.catalog import ALL_FEATURES
 from quant_assets.features.sets import feature_set
 from quant_assets.lake import Lake, coverage
 from quant_assets.membership import Membership, within_span
@@ -79,6 +81,12 @@ class Workspace:
     def model_features(self) -> tuple[str, ...]:
         """What the model reads, in its order."""
         return feature_set(self.settings.features.model, self.settings.features.sets)
+
+    @cached_property
+    def across_version(self) -> str:
+        """The version of features across names: those of the features and of who is ranked among whom."""
+        names = self.eligible().sort("key", "start").write_csv()
+        return hashlib.sha256(f"{ALL_FEATURES}\n{names}".encode()).hexdigest()[:12]
 
     @property
     def history(self) -> Window:

@@ -35,12 +35,13 @@ def print_json(document: Any) -> None:
 
 def main() -> None:
     """Runs the command line; every QuantAssetsError ends as one sentence (or one JSON document) and its exit code."""
-    from quant_assets.cli import backfill, backtest, data, doctor, leakcheck, quarantine, report, run, universe  # noqa: F401 - importing registers the verbs
-
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     arguments = [_canonical(argument) for argument in sys.argv[1:]]
     as_json = "--json" in arguments
     try:
+        # inside, since a package with features of its own may be wrong
+        from quant_assets.cli import backfill, backtest, data, doctor, features, leakcheck, quarantine, report, run, universe  # noqa: F401 - importing registers the verbs
+
         code = app(args=arguments, prog_name="quant-assets", standalone_mode=False)
     except QuantAssetsError as error:
         sys.exit(exit_with(error, as_json=as_json))

@@ -31,6 +31,7 @@ PHASE_TITLES = {
     "indices": "index prices",
     "prices": "prices, through the gate",
     "features": "features and labels",
+    "cross_section": "features across names",
     "train": "pooled model, one a quarter",
     "predict": "out-of-sample scores",
     "backtest": "each name's account",

@@ -25,6 +25,7 @@ from packaging.version import Version
 from quant_assets.defs.materialise import OFFENDING_ROWS, preview
 from quant_assets.defs.partitions import ACROSS_TICKERS, EVERYTHING, in_time
 from quant_assets.errors import QuantAssetsError
+from quant_assets.gathered import COMPANIES, ECONOMY
 from quant_assets.warehouse import PROJECT, Building, project_fingerprint
 
 GROUP = "warehouse"
@@ -33,12 +34,13 @@ WRITERS = {
     "model_runs": ("pooled_model",),
     "equity": ("backtest", "portfolio_backtest"),
     "trades": ("backtest", "portfolio_backtest"),
+    "feature_gaps": ("features",),
     "quality_log": ("prices",),
     "quarantine": ("prices",),
 }
 """The assets that write a table, where they are not called as it is."""
-BY_TICKER_AND_YEAR = ("prices", "features", "labels", "fundamentals", "quality_log", "quarantine")
-BY_YEAR = ("index_prices", "macro")
+BY_TICKER_AND_YEAR = ("prices", "features", "feature_gaps", "labels", "quality_log", "quarantine", *COMPANIES)
+BY_YEAR = ("index_prices", "cross_section_features", *ECONOMY)
 
 
 class WarehouseTranslator(DagsterDbtTranslator):

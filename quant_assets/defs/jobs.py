@@ -12,6 +12,7 @@ ASSETS = {
     "indices": ("index_prices",),
     "prices": ("prices",),
     "features": ("features", "labels"),
+    "cross_section": ("cross_section_features",),
     "train": ("pooled_model",),
     "predict": ("oos_predictions",),
     "backtest": ("backtest",),

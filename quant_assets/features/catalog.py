@@ -1,20 +1,108 @@
 """Every feature by name, and the hash that names a list of them. The mathematics lives in the family files, named lists in `sets.py`.
 
-To add a feature: one function and one entry in a family file; a new family is one more line in FAMILIES.
+To add a feature: one function and one entry in a family file; a new family is one more line in FAMILIES. A package of your own adds a
+family without touching this file: an entry point of the group ENTRY_POINTS that names a module with FEATURES, and BESIDE if it reads
+other tables.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib.metadata import entry_points
+from types import ModuleType
 
 from quant_assets.errors import BadArgument
-from quant_assets.features import market, momentum, trend, volatility, volume
-from quant_assets.features.feature import Feature
+from quant_assets.features import (
+    alpha158,
+    bands,
+    candlesticks,
+    cross_section,
+    events,
+    fundamentals,
+    garch,
+    liquidity,
+    macro,
+    market,
+    momentum,
+    patterns,
+    sentiment,
+    stationary,
+    trend,
+    volatility,
+    volume,
+)
+from quant_assets.features.feature import Beside, Feature
 
-FAMILIES = (momentum, trend, volatility, volume, market)
-CATALOG: dict[str, Feature] = {feature.name: feature for family in FAMILIES for feature in family.FEATURES}
+ENTRY_POINTS = "quant_assets.features"
+
+
+FAMILIES: tuple[ModuleType, ...] = (
+    trend,
+    momentum,
+    volatility,
+    bands,
+    garch,
+    volume,
+    liquidity,
+    patterns,
+    candlesticks,
+    stationary,
+    events,
+    macro,
+    fundamentals,
+    sentiment,
+    market,
+    alpha158,
+    cross_section,
+)
+
+
+def installed() -> list[ModuleType]:
+    """The families of other packages, in the order of their names.
+
+    Raises
+    ------
+    BadArgument : one cannot be imported or has no FEATURES.
+    """
+    found: list[ModuleType] = []
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name):
+        try:
+            family = entry.load()
+            if not all(isinstance(feature, Feature) for feature in family.FEATURES):
+                raise TypeError("FEATURES holds something else than features")
+        except Exception as error:
+            why = f"features of entry point {entry.name!r} ({entry.value}) cannot be read: {type(error).__name__}: {error}"
+            raise BadArgument(why, remedy="mend or uninstall that package") from error
+        found.append(family)
+    return found
+
+
+def by_name(families: Iterable[ModuleType]) -> dict[str, Feature]:
+    """Every feature of the families.
+
+    Raises
+    ------
+    BadArgument : two have one name, or the name of a column of the row itself.
+    """
+    found: dict[str, tuple[Feature, str]] = {}
+    for family in families:
+        for feature in family.FEATURES:
+            if feature.name in found:
+                both = f"{found[feature.name][1]} and {family.__name__}"
+                raise BadArgument(f"two features are called {feature.name}, in {both}", remedy="rename one of them")
+            if feature.name in ("ticker", "session"):
+                raise BadArgument(f"a feature of {family.__name__} is called {feature.name}, as a key column", remedy="rename it")
+            found[feature.name] = feature, family.__name__
+    return {name: feature for name, (feature, _) in found.items()}
+
+
+ALL_FAMILIES = (*FAMILIES, *installed())
+CATALOG: dict[str, Feature] = by_name(ALL_FAMILIES)
+OF_BARS = {name: feature for name, feature in CATALOG.items() if not feature.across}
+ACROSS = {name: feature for name, feature in CATALOG.items() if feature.across}
+BESIDE: tuple[Beside, ...] = tuple(beside for family in ALL_FAMILIES for beside in getattr(family, "BESIDE", ()))
 
 LOOKBACK = max(feature.lookback for feature in CATALOG.values())
 """Sessions before t that the longest look-back needs; recursive features also read every bar since the ticker's first."""
@@ -25,13 +113,15 @@ def select(names: Sequence[str]) -> tuple[Feature, ...]:
 
     Raises
     ------
-    BadArgument : a name is not in the catalogue; the nearest ones are named.
+    BadArgument : a name is not in the catalogue (the nearest ones are named), or is there twice.
     """
     unknown = [name for name in names if name not in CATALOG]
     if unknown:
         near = list(dict.fromkeys(known for name in unknown for known in difflib.get_close_matches(name, CATALOG)))
-        remedy = f"did you mean {', '.join(near)}?" if near else f"choose among {', '.join(CATALOG)}"
+        remedy = f"did you mean {', '.join(near)}?" if near else "`quant-assets features list` shows every name"
         raise BadArgument(f"unknown feature {', '.join(unknown)}", remedy=remedy)
+    if repeated := sorted({name for name in names if list(names).count(name) > 1}):
+        raise BadArgument(f"feature {', '.join(repeated)} is asked for twice", remedy="name each once")
     return tuple(CATALOG[name] for name in names)
 
 

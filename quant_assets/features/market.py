@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quant_assets.features.feature import SPLITS_AND_DIVIDENDS, Feature
+from quant_assets.features.feature import CLOSES, Feature
 
 CLOSE, INDEX = pl.col("adj_close"), pl.col("index_close")
 
@@ -29,10 +29,11 @@ FEATURES = (
         name="beta_60",
         family="market",
         expression=rolling_beta(60),
-        inputs=("prices.close", *SPLITS_AND_DIVIDENDS, "index_prices.close"),
+        inputs=(*CLOSES, "index_prices.close"),
         lookback=60,
         recursive=False,
         unit="ratio",
+        formula="cov(return, index return) / var(index return), 60 sessions",
         meaning="how much the name usually moved when the S&P 500 moved by 1, over the last 60 sessions",
         missing="the index has no close on one of the sessions, or did not move",
         source="ordinary least squares slope with intercept; Sharpe (1963), A Simplified Model for Portfolio Analysis",

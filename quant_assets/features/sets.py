@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from quant_assets.errors import BadArgument
+from quant_assets.features import alpha158
 from quant_assets.features.catalog import CATALOG, select
 from quant_assets.features.feature import USD
 
@@ -15,7 +16,9 @@ BASELINE = (
     "volume_ratio_20", "beta_60",
 )  # fmt: skip
 """Eighteen plain ones of trend, momentum, volatility, volume and market: a new feature of the catalogue changes no model by itself."""
-SETS: Mapping[str, tuple[str, ...]] = {"baseline": BASELINE}
+ALPHA158 = tuple(feature.name for feature in alpha158.FEATURES)
+"""All 158 of the family, in qlib's order: what a published result on Alpha158 is compared with."""
+SETS: Mapping[str, tuple[str, ...]] = {"baseline": BASELINE, "alpha158": ALPHA158}
 
 
 def feature_set(name: str, own: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -38,7 +41,7 @@ def feature_set(name: str, own: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         raise BadArgument(f"no feature set is called {name!r}", remedy=f"choose among {known}, or add it to features.sets")
     names = tuple(own.get(name) or SETS.get(name, ()))
     repeated = sorted({one for one in names if names.count(one) > 1})
-    levels = [feature.name for feature in select(names) if feature.unit == USD]
+    levels = [feature.name for feature in select(tuple(dict.fromkeys(names))) if feature.unit == USD]
     if not names or repeated or levels:
         wrong = f"names {', '.join(repeated)} twice" if repeated else f"has price levels ({', '.join(levels)})" if levels else "is empty"
         scale_free = ", ".join(one for one, feature in CATALOG.items() if feature.unit != USD)

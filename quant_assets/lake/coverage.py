@@ -154,9 +154,11 @@ def log_rows(lake: Lake, table: str, windows: Mapping[str, Window]) -> pl.DataFr
     return counts[0].join(counts[1], on=["key", "window"], how="full", coalesce=True)
 
 
-def written(lake: Lake, table: str, since: dt.date, before: dt.date) -> pl.DataFrame:
-    """key, window, written_at of the table's cells that begin in these dates."""
+def written(lake: Lake, table: str, since: dt.date, before: dt.date, *, status: str | None = None) -> pl.DataFrame:
+    """key, window, written_at of the table's cells that begin in these dates, of one status or any."""
     rows = lake.scan("coverage", window=Window(since, before), scope={"table": table})
+    if status:
+        rows = rows.filter(status=status)
     return rows.select("window", "written_at", key="ticker").collect()
 
 

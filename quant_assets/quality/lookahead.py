@@ -113,6 +113,11 @@ def _telling(name: str, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
         yield filled.filter("ends").select("moment")
 
 
+def sampled(days: Sequence[dt.date], n: int, *, seed: int) -> list[dt.date]:
+    """At most `n` of the sessions, in order."""
+    return sorted(_some(days, n, np.random.default_rng(seed)))
+
+
 def _some(days: Sequence[dt.date], n: int, rng: np.random.Generator) -> list[dt.date]:
     return [days[place] for place in rng.choice(len(days), min(n, len(days)), replace=False)] if days else []
 
@@ -123,13 +128,17 @@ def differences(expected: pl.DataFrame, seen: pl.DataFrame, output: str, cut: dt
     key = [name for name in table.key if name in expected.columns]
     both = expected.join(seen, on=key, how="full", coalesce=True, suffix="_seen").sort(*key)
     entity, day = table.entity or key[0], table.event_time
+    apart = {
+        column: _differ(pl.col(column), pl.col(f"{column}_seen"), dtype.is_float())
+        for column, dtype in expected.schema.items()
+        if column not in key
+    }
+    counts = both.select(differ.sum().alias(column) for column, differ in apart.items()).row(0, named=True) if apart else {}
     rows = []
-    for column in (name for name in expected.columns if name not in key):
-        one, other = pl.col(column), pl.col(f"{column}_seen")
-        differ = both.filter(_differ(one, other, expected.schema[column].is_float()))
-        if differ.height:
-            first = differ.select(pl.col(entity).cast(pl.String), day, one.cast(pl.String), other.cast(pl.String)).row(0)
-            rows.append((column, cut, future, differ.height, *first))
+    for column, n in counts.items():
+        if n:
+            shown = pl.col(entity).cast(pl.String), day, pl.col(column).cast(pl.String), pl.col(f"{column}_seen").cast(pl.String)
+            rows.append((column, cut, future, n, *both.filter(apart[column]).select(shown).row(0)))
     return pl.DataFrame(rows, schema=LEAKS, orient="row")
 
 

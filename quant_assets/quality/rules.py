@@ -6,11 +6,14 @@ What is possible and unlikely is `doubts.py`'s business, how a bar follows from 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from quant_assets.calendars import Window, session_table
+from quant_assets.features.catalog import ACROSS, OF_BARS
+from quant_assets.features.feature import Feature
 from quant_assets.schemas import SESSION, TABLES
 
 
@@ -65,6 +68,15 @@ def _bar() -> tuple[Rule, ...]:
     )
 
 
+def _in_range(features: Mapping[str, Feature]) -> tuple[Rule, ...]:
+    """A ratio of sums may pass its bound by a rounding."""
+    bounds = ((name, feature.low, feature.high) for name, feature in features.items())
+    return tuple(
+        Between(name, None if low is None else low - ROUNDING, None if high is None else high + ROUNDING) for name, low, high in bounds
+    )
+
+
+ROUNDING = 1e-9
 _ACCOUNT = OneOf("account", ("ticker", "portfolio")), OneOf("strategy", ("threshold", "top_fifth", "buy_and_hold"))
 _BANDS = OneOf("signal", ("STRONG_BULL", "BULL", "NEUTRAL", "BEAR", "STRONG_BEAR"))
 _INTERVAL = NotBelow("ci_high", "ci_low")
@@ -95,6 +107,9 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "insider_transactions": not_negative("price"),
     "recommendations": not_negative("strong_buy", "buy", "hold", "sell", "strong_sell"),
     "holders": (OneOf("kind", ("institution", "fund")), *not_negative("shares", "fraction", "value")),
+    "features": _in_range(OF_BARS),
+    "cross_section_features": _in_range(ACROSS),
+    "feature_gaps": (*positive("sessions"), *not_negative("warm_up"), NotBelow("sessions", "warm_up")),
     "labels": (Between("label", 0, 1), Between("ret", -1), NotBelow("label_end", "label_start")),
     "model_runs": (
         *not_negative("n_rows", "n_tickers", "best_round", "validation_log_loss", "members"),

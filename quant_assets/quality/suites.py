@@ -16,13 +16,16 @@ import polars as pl
 from great_expectations.data_context import EphemeralDataContext
 
 from quant_assets.errors import QuantAssetsError
+from quant_assets.features.catalog import CATALOG
 from quant_assets.quality.findings import Findings
-from quant_assets.quality.rules import Between, NotBelow, OneOf, OnSession, Rule, rules, sessions_known
+from quant_assets.quality.rules import Between, NotBelow, OneOf, OnSession, Rule, broken, rules, sessions_known
 from quant_assets.schemas import TABLES, Dtype
 
 PANDAS_TYPES: dict[Dtype, str] = {pl.Float64: "float64", pl.Int64: "int64", pl.Int8: "int8", pl.Boolean: "bool", pl.Date: "datetime64[ms]"}
 FAILURE = dict.fromkeys(("expectation", "column", "rows", "examples"), pl.String)
 LARGEST = sys.float_info.max
+POSSIBLE = "each feature is possible"
+"""The column in which a suite looks for it: of hundreds of features, Great Expectations would copy each."""
 
 
 def expectations(table: str) -> list[gxe.Expectation]:
@@ -31,19 +34,33 @@ def expectations(table: str) -> list[gxe.Expectation]:
     spec = TABLES[table]
     required = [column.name for column in spec.columns if not column.nullable]
     plain = {column.name: PANDAS_TYPES[column.dtype] for column in spec.columns if column.dtype in PANDAS_TYPES}
+    asked = [rule for rule in rules(table) if not _is_of_feature(rule)]
+    possible = [POSSIBLE] if len(asked) < len(rules(table)) else []
+    columns = [name for name in spec.schema if name not in CATALOG]
     return [
-        gxe.ExpectTableColumnsToMatchSet(column_set=[*spec.schema, *_open_days(table)], exact_match=True),
+        gxe.ExpectTableColumnsToMatchSet(column_set=[*columns, *_open_days(table), *possible], exact_match=True),
         gxe.ExpectCompoundColumnsToBeUnique(column_list=list(spec.key)),
         *(gxe.ExpectColumnValuesToBeOfType(column=name, type_=dtype) for name, dtype in plain.items() if name in required),
         *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in required),
-        *(_expected(rule) for rule in rules(table)),
+        *(_expected(rule) for rule in asked),
+        *(gxe.ExpectColumnValuesToBeInSet(column=name, value_set=[True]) for name in possible),
         *((_not_below("fetched_at", "known_at"),) if "fetched_at" in spec.schema and spec.known_time else ()),
     ]
 
 
 def with_open_days(table: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with a column more for each that must hold sessions: whether it does. GX takes seconds over a calendar it is given."""
-    return rows.with_columns(pl.col(rule.column).is_in(sessions_known().implode()).alias(name) for name, rule in _open_days(table).items())
+    """The rows with a column more for each that must hold sessions: whether it does. GX takes seconds over a calendar it is given.
+
+    Features become one column: whether the row's are all what they can be. A row in which one is not is found by the same rules again.
+    """
+    days = (pl.col(rule.column).is_in(sessions_known().implode()).alias(name) for name, rule in _open_days(table).items())
+    of_features = [~broken(rule) for rule in rules(table) if _is_of_feature(rule)]
+    possible = [pl.all_horizontal(of_features).alias(POSSIBLE)] if of_features else []
+    return rows.with_columns(*days, *possible).drop(name for name in rows.columns if of_features and name in CATALOG)
+
+
+def _is_of_feature(rule: Rule) -> bool:
+    return isinstance(rule, Between) and rule.column in CATALOG
 
 
 def _open_days(table: str) -> dict[str, OnSession]:

@@ -54,7 +54,7 @@ def render(inputs: ReportInputs) -> str:
         "page": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
     }
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             as_of=inputs.as_of,
@@ -62,7 +62,7 @@ def render(inputs: ReportInputs) -> str:
             profile=inputs.profile,
             bands=inputs.bands,
             scripts=scripts,
-            script_sources=" ".join(_source(script) for script in scripts.values()),
+            script_sources=" ".join(script_source(script) for script in scripts.values()),
             style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
             n_universe=inputs.report.height,
             statuses=_statuses(inputs.report),
@@ -81,7 +81,7 @@ def render(inputs: ReportInputs) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -97,7 +97,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _source(script: str) -> str:
+def script_source(script: str) -> str:
     """The script's entry in the content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quant_assets.features.catalog import CATALOG
+from quant_assets.features.catalog import ACROSS, OF_BARS
 from quant_assets.schemas.table import SESSION, TICKER, Column, Table, usd
 
 CUTOFF = Column("cutoff", pl.Date, "date", "first day the model did not learn from; its quarter begins here", nullable=False)
@@ -20,7 +20,29 @@ DERIVED = (
         "history",
         "What is known about a name at the close of a session; one column a feature of the catalogue.",
         ("ticker", "session"),
-        (TICKER, SESSION, *(Column(f.name, pl.Float64, f.unit, f.meaning) for f in CATALOG.values())),
+        (TICKER, SESSION, *(Column(f.name, pl.Float64, f.unit, f.meaning) for f in OF_BARS.values())),
+    ),
+    Table(
+        "cross_section_features",
+        "year",
+        "Where a name stands among all names at the close of a session, and what the session is like; one column a feature across names.",
+        ("ticker", "session"),
+        (TICKER, SESSION, *(Column(f.name, pl.Float64, f.unit, f.meaning) for f in ACROSS.values())),
+    ),
+    Table(
+        "feature_gaps",
+        "log",
+        "Why features have no value: nulls by name, year and feature, each with its reason. What is not listed has a value.",
+        ("table", "ticker", "session", "feature"),
+        (
+            Column("table", pl.String, "-", "features or cross_section_features", nullable=False),
+            TICKER,
+            Column("session", pl.Date, "exchange date", "the first session of the name in the year", nullable=False),
+            Column("feature", pl.String, "-", "name in the catalogue", nullable=False),
+            Column("sessions", pl.Int64, "sessions", "of the year without a value", nullable=False),
+            Column("warm_up", pl.Int64, "sessions", "how many of them lie inside the look-back", nullable=False),
+            Column("reason", pl.String, "-", "why the others have none, or how long the look-back is", nullable=False),
+        ),
     ),
     Table(
         "labels",

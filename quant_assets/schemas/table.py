@@ -62,6 +62,11 @@ class Table:
         first = [name for name in (self.entity, self.event_time) if name]
         return first + [name for name in self.key if name not in first]
 
+    @property
+    def empty(self) -> pl.DataFrame:
+        """No rows, with all columns."""
+        return pl.DataFrame(schema=self.schema)
+
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with this table's columns, in order.
 

@@ -12,7 +12,6 @@ import polars as pl
 
 from quant_assets.adjustments import forward_adjusted
 from quant_assets.features.compute import compute
-from quant_assets.schemas import TABLES
 from quant_assets.sources.alpha_vantage import POLICY, ask
 from quant_assets.sources.vendor_rows import UNREADABLE, number, unreadable
 
@@ -59,7 +58,7 @@ def compare_indicators(prices: pl.LazyFrame, theirs: pl.DataFrame) -> pl.DataFra
     """
     names = sorted(theirs["feature"].unique())
     bars = forward_adjusted(prices).select("session", todays_close=pl.col("close") * pl.col("growth") / pl.col("growth").last())
-    values = compute(prices, pl.LazyFrame(schema=TABLES["index_prices"].schema), names=names)
+    values = compute({"prices": prices}, names=names)
     unit = pl.when(pl.col("feature") == "rsi_14").then(1.0).otherwise("todays_close")
     ours = (
         values.slice(WARM_UP_SESSIONS)

@@ -43,6 +43,10 @@ def _end_of_next_month(days: pl.Expr) -> pl.Expr:
     return days.dt.offset_by("1mo").dt.month_end()
 
 
+def _two_years_later(days: pl.Expr) -> pl.Expr:
+    return days.dt.offset_by("2y")
+
+
 @cache
 def _federal_holidays() -> list[dt.date]:
     """The Board publishes on none of them, although the exchange opens on Columbus and Veterans Day."""
@@ -73,13 +77,18 @@ _H15 = Release(at=dt.timedelta(hours=16, minutes=30), lag=_next_business_day, re
 # The Bureau of Labor Statistics publishes at 8:30 (bls.gov/schedule) in the month after; the CPI of January 2015 came on 26 February.
 # A shutdown of the government delays that, which only ALFRED knows.
 _BLS = Release(at=dt.timedelta(hours=10), lag=_end_of_next_month, revised=True)
+# The NBER dated the trough of March 1991 on 22 December 1992 (nber.org/research/business-cycle-dating): 21 months late, the longest so far.
+# FRED goes on with the state of before until then, and ALFRED shows when that was put right.
+_NBER = Release(at=dt.timedelta(hours=25), lag=_two_years_later, revised=True)
 RELEASES = {
+    "BAA10Y": _H15,  # Moody's Baa yield less a rate of the H.15
     "CPIAUCSL": _BLS,
     "DFF": _H15,
     "DGS10": _H15,
     "DGS2": _H15,
     "T10YIE": _H15,  # the difference of two rates of the H.15
     "UNRATE": _BLS,
+    "USREC": _NBER,
     "VIXCLS": Release(at=dt.timedelta(hours=10), lag=_next_business_day, revised=False),  # on FRED the morning after; not revised
 }
 SERIES = tuple(RELEASES)

@@ -19,6 +19,7 @@ from quant_assets.models.pooled import content_hash, score_interval
 from quant_assets.models.terms import MIN_HISTORY_SESSIONS, MODEL_NAME
 from quant_assets.planning import DECIDING, losses, reasons
 from quant_assets.schemas import TABLES
+from quant_assets.steps.features import feature_rows
 from quant_assets.steps.guard import note, ready
 from quant_assets.steps.models import record_of, registry, trained_at
 from quant_assets.steps.result import StepResult
@@ -160,7 +161,7 @@ def _absences(night: Workspace) -> pl.DataFrame:
 def _signals(night: Workspace, tickers: Sequence[str], day: Window) -> pl.DataFrame:
     spec = TABLES["signal"]
     scored = night.lake.scan("oos_predictions", keys=tickers, window=day, scope={"model": MODEL_NAME}).collect()
-    features = night.lake.scan("features", keys=tickers, window=day, columns=["ticker", "session", *night.model_features]).collect()
+    features = feature_rows(night, night.model_features, day, tickers=tickers)
     closes = night.lake.scan("prices", keys=tickers, window=day).select(
         "ticker", close=pl.when(pl.col("price_basis") == "raw").then(pl.col("close"))
     )

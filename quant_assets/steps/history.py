@@ -1,4 +1,4 @@
-"""Steps of the history grid: index prices, prices behind their gate, features, labels."""
+"""Steps of the history grid: index prices, prices behind their gate, labels. Features are in `features.py`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import pandas as pd
 import polars as pl
 
 from quant_assets.calendars import Window, session_table
-from quant_assets.errors import LakeError, NoData, SourceError
-from quant_assets.features.catalog import ALL_FEATURES, CATALOG, feature_set_hash
-from quant_assets.features.compute import compute
+from quant_assets.errors import NoData, SourceError
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
 from quant_assets.membership import inside as within_lives
@@ -173,27 +171,6 @@ def store_prices(work: Workspace, tickers: Sequence[str], windows: Windows, raw:
     return StepResult(accepted, figures, checks, withheld)
 
 
-def build_features(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
-    """Features of the windows; every bar since the listing must be there, since recursive features start at the first one."""
-    asked = work.known(span(windows))
-    needed = Window(work.history.start, asked.end)
-    names = ready(work, tickers, {"prices": needed})
-    _require_index(work, needed)
-    prices = work.lake.scan("prices", keys=names.tickers, window=needed)
-    rows = compute(prices, work.lake.scan("index_prices", window=needed), window=asked)
-    rows = TABLES["features"].conform(rows)
-    work.lake.replace("features", rows, keys=names.tickers, window=asked)
-    withheld = names.withheld(list(windows))
-    note(work, "features", tickers, windows, run_id=run_id, withheld=withheld, version=ALL_FEATURES)
-    empty = rows.select(pl.col(list(CATALOG)).null_count() / max(rows.height, 1))
-    figures = {
-        "feature_set": feature_set_hash(work.model_features),
-        "features": len(CATALOG),
-        "share_null": {name: round(share, 4) for name, share in empty.row(0, named=True).items()} if rows.height else {},
-    }
-    return StepResult(rows, figures, withheld=withheld)
-
-
 def build_labels(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
     """Labels of the windows, as known at `as_of`: a label whose end is still to come is null."""
     asked = work.known(span(windows))
@@ -210,17 +187,6 @@ def build_labels(work: Workspace, tickers: Sequence[str], windows: Windows, *, r
     known = rows["label"].drop_nulls()
     figures = {"known_labels": known.len(), "base_rate": float(known.to_numpy().mean()) if known.len() else None}
     return StepResult(rows, figures, withheld=withheld)
-
-
-def _require_index(work: Workspace, window: Window) -> None:
-    expected = coverage.every_session(["sp500"], Window(max(window.start, work.history.start), window.end))
-    missing = coverage.holes(expected, coverage.stored_sessions(work.lake, "index_prices", window))
-    if not missing.is_empty():
-        days = missing["session"].to_list()
-        raise LakeError(
-            f"index_prices: sp500 lacks {len(days)} sessions, {days[0]}..{days[-1]}",
-            remedy="materialise index_prices for those years first",
-        )
 
 
 def _delivered(raw: Mapping[str, pd.DataFrame], *, settings: Settings, fetched_at: dt.datetime) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -18,6 +18,7 @@ from quant_assets.models.pooled import TrainedModel, importances, predict, train
 from quant_assets.models.registry import ModelRegistry
 from quant_assets.models.terms import MODEL_NAME
 from quant_assets.schemas import TABLES
+from quant_assets.steps.features import feature_rows
 from quant_assets.steps.guard import note, ready
 from quant_assets.steps.result import StepResult
 from quant_assets.validation.skill import Skill, measure
@@ -41,7 +42,7 @@ def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
     """
     last = max(window.start for window in windows.values())
     learnt = Window(work.history.start, last)
-    features = work.lake.scan("features", window=learnt, columns=["ticker", "session", *work.model_features]).collect()
+    features = feature_rows(work, work.model_features, learnt)
     labels = work.lake.scan("labels", window=learnt).filter(pl.col("label_end") <= work.as_of).collect()
     models = registry(work)
     rows = []
@@ -99,8 +100,7 @@ def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *,
         trained = trained_at(work, window.start)
         booster = models.load(trained["model_run_id"]).booster
         check_feature_set(trained, booster.feature_names or (), work.model_features)
-        columns = ["ticker", "session", *work.model_features]
-        features = work.lake.scan("features", keys=names.tickers, window=Window(work.history.start, asked.end), columns=columns).collect()
+        features = feature_rows(work, work.model_features, Window(work.history.start, asked.end), tickers=names.tickers)
         old_enough = with_history(features).filter(pl.col("session") >= asked.start)
         predicted = pl.Series("score", predict(booster, old_enough, features=work.model_features))
         scores = old_enough.select("ticker", "session").with_columns(predicted)

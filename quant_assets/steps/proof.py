@@ -14,19 +14,21 @@ import polars as pl
 
 from quant_assets.calendars import Window, day_window, quarter_window, session_offset, session_table
 from quant_assets.demand import proven_files
-from quant_assets.features.catalog import ALL_FEATURES
+from quant_assets.features import across
+from quant_assets.features.catalog import ALL_FEATURES, OF_BARS
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
 from quant_assets.lake.coverage import ALL
 from quant_assets.membership import inside as within_lives
-from quant_assets.models.pooled import predict, with_history
-from quant_assets.models.terms import HORIZON_SESSIONS, MODEL_NAME
+from quant_assets.models.pooled import predict
+from quant_assets.models.terms import HORIZON_SESSIONS, MIN_HISTORY_SESSIONS, MODEL_NAME
 from quant_assets.quality.findings import Findings
-from quant_assets.quality.lookahead import FUTURES, Build, differences, informative_cuts, leaks, sentence
+from quant_assets.quality.lookahead import FUTURES, differences, informative_cuts, leaks, sampled, sentence
 from quant_assets.quality.withheld import Tables, known
 from quant_assets.schemas import TABLES
 from quant_assets.steps.decisions import nights
+from quant_assets.steps.features import blocks, tables_read
 from quant_assets.steps.models import registry, trained_at
 from quant_assets.steps.proof_of_inputs import ROWS, prove_inputs
 from quant_assets.steps.result import StepResult
@@ -38,6 +40,12 @@ KEY = ["ticker", "session"]
 SCORE = "score"
 CUTS = 2
 """Sessions at random, of all history and of the out-of-sample part, and as many of each kind that has something to show."""
+CUTS_A_KIND = 2
+"""Times CUTS: the telling sessions that are tried of all that were found."""
+DAYS_BEFORE, DAYS_AFTER, DAYS_SOON = 60, 180, 14
+"""Of a cut: what is computed again before it, how much of the future is there to be read, and in how much of it a name tells most."""
+NAMES_A_CUT = 6
+"""A feature is the same function for every name: other names are tried at other cuts and on other nights."""
 SUBJECTS = ("features", "labels", "scores", "stored", "inputs")
 
 
@@ -98,44 +106,90 @@ def prove_computed(work: Workspace, tickers: Sequence[str] | None = None, *, n_c
     """
     names = list(tickers or work.universe.tickers)
     seed = work.as_of.toordinal()
-    tables = {
-        "prices": work.lake.scan("prices", keys=names, window=work.history).collect(),
-        "index_prices": work.lake.scan("index_prices", window=work.history).collect(),
-    }
-    recent = informative_cuts({}, work.out_of_sample, n=n_cuts, seed=seed)
-    cuts = sorted({*informative_cuts(tables, work.history, n=n_cuts, seed=seed), *recent})
-    scored = _scorer(work, cuts)
-    features = leaks(scored, tables, cuts, seed=seed)
+    tables = {name: rows.collect() for name, rows in tables_read(work, names, work.history).items()}
+    telling = sampled(informative_cuts(tables, work.history, n=n_cuts, seed=seed), CUTS_A_KIND * n_cuts, seed=seed)
+    cuts = sorted({*telling, *informative_cuts({}, work.out_of_sample, n=n_cuts, seed=seed)})
+    scorer = _Scorer(work, names, cuts)
+    tried = [scorer.tried(tables, cut, seed=seed + place) for place, cut in enumerate(cuts)]
+    computed = pl.concat(found for found, _ in tried)
+    compared = pl.concat(counts for _, counts in tried).sum().row(0, named=True)
     labels = leaks(labels_as_known, {"prices": tables["prices"]}, cuts, output="labels", seed=seed)
-    full, known_labels = scored(tables), labels_as_known(tables)
+    known_labels = labels_as_known(tables)
     is_score = pl.col("column") == SCORE
     found = {
-        "features": (features.filter(~is_score), full.drop(SCORE)),
-        "labels": (labels, known_labels.select("ticker", "session", "label_end", "label", "ret")),
-        "scores": (features.filter(is_score), full.select("ticker", "session", SCORE)),
+        "features": (computed.filter(~is_score), {name: n for name, n in compared.items() if name != SCORE}),
+        "labels": (labels, _counts("labels", known_labels, cuts)),
+        "scores": (computed.filter(is_score), {SCORE: compared[SCORE]}),
     }
-    rows = [row for subject, (leak, built) in found.items() for row in _compared(subject, leak, built, cuts)]
-    rows += _stored(work, names, full, known_labels)
+    rows = [row for subject, (leak, counts) in found.items() for row in _compared(subject, leak, counts)]
+    rows += _stored(work, names, scorer, tables, known_labels)
     told = [leak.select(pl.lit(subject).alias("subject"), pl.all()) for subject, (leak, _) in found.items()]
     return Proof(pl.DataFrame(rows, schema=ROWS, orient="row"), pl.concat(told), tuple(cuts))
 
 
-def _scorer(work: Workspace, cuts: Sequence[dt.date]) -> Build:
-    """All features, and the scores of those quarters that the cuts fall in, by their stored models."""
-    models, quarters = registry(work), {quarter_window(cut) for cut in cuts if cut in work.out_of_sample}
-    boosters = {quarter: models.load(trained_at(work, quarter.start)["model_run_id"]).booster for quarter in quarters}
+class _Scorer:
+    """All features, and the scores of those quarters that the cuts fall in, by their stored models.
 
-    def build(tables: Tables) -> pl.DataFrame:
-        rows = compute(tables["prices"].lazy(), tables["index_prices"].lazy())
+    A cut is tried on a few names and the sessions before it: what looks ahead shows there. All that is stored is computed again besides.
+    """
+
+    def __init__(self, work: Workspace, names: Sequence[str], cuts: Sequence[dt.date]) -> None:
+        self.work, self.eligible = work, work.eligible(names)
+        models, quarters = registry(work), {quarter_window(cut) for cut in cuts if cut in work.out_of_sample}
+        self.boosters = {quarter: models.load(trained_at(work, quarter.start)["model_run_id"]).booster for quarter in quarters}
+
+    def tried(self, tables: Tables, cut: dt.date, *, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Rows of `lookahead.LEAKS`, and one row that counts the values compared, a column each."""
+        day = cut + dt.timedelta(days=DAYS_AFTER)
+        names = _some_names(tables["prices"], cut, seed)
+        near = {
+            name: rows.filter(pl.col(TABLES[name].event_time) < day, pl.col("ticker").is_in(names) if "ticker" in rows.columns else True)
+            for name, rows in tables.items()
+        }
+        since = cut - dt.timedelta(days=DAYS_BEFORE)
+        first: list[pl.DataFrame] = []
+
+        def build(given: Tables) -> pl.DataFrame:
+            rows = self.rows(given, Window(since, dt.date.max))
+            first.append(rows)
+            return rows
+
+        found = leaks(build, near, [cut], seed=seed)
+        counts = known("features", first[0], cut).select(pl.all().exclude(*KEY).count().cast(pl.Int64) * FUTURES)
+        return found, counts
+
+    def rows(self, tables: Tables, window: Window) -> pl.DataFrame:
+        """ticker, session, every feature of bars and across names, score of the window."""
+        alone = compute(tables, window=window)
+        return pl.concat([alone, self.across_and_scores(alone, tables).drop(KEY)], how="horizontal")  # of the same keys in the same order
+
+    def across_and_scores(self, alone: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+        """ticker, session, every feature across names, score; a row for each of the features of bars that are given."""
+        beside = across.compute(alone.select(*KEY, *across.READ), tables, self.eligible)
+        rows = pl.concat([alone.select(*KEY, *_of_bars(self.work)), beside.drop(KEY)], how="horizontal")
+        bars = tables["prices"].sort(KEY).select(*KEY, place=pl.int_range(pl.len()).over("ticker"))
+        old_enough = rows.join(bars.filter(pl.col("place") >= MIN_HISTORY_SESSIONS), on=KEY, how="semi", maintain_order="left")
         parts = [pl.DataFrame(schema={"ticker": pl.String, "session": pl.Date, SCORE: pl.Float64})]
-        old_enough = with_history(rows)
-        for quarter, booster in boosters.items():
+        for quarter, booster in self.boosters.items():
             mine = old_enough.filter(pl.col("session").is_between(quarter.start, quarter.end, closed="left"))
-            scores = pl.Series(SCORE, predict(booster, mine, features=work.model_features), dtype=pl.Float64)
-            parts.append(mine.select("ticker", "session").with_columns(scores))
-        return rows.join(pl.concat(parts), on=["ticker", "session"], how="left", maintain_order="left")
+            scores = pl.Series(SCORE, predict(booster, mine, features=self.work.model_features), dtype=pl.Float64)
+            parts.append(mine.select(KEY).with_columns(scores))
+        return beside.join(pl.concat(parts), on=KEY, how="left", maintain_order="left")
 
-    return build
+
+def _of_bars(work: Workspace) -> list[str]:
+    return [name for name in work.model_features if name in OF_BARS]
+
+
+def _some_names(prices: pl.DataFrame, cut: dt.date, seed: int) -> list[str]:
+    """NAMES_A_CUT names: first those with a split, a dividend or a first bar just after the cut, then at random."""
+    soon = pl.col("session").is_between(cut, cut + dt.timedelta(days=DAYS_SOON), closed="right")
+    is_first = pl.col("session") == pl.col("session").min().over("ticker")
+    told = soon & ((pl.col("split_factor") != 1) | (pl.col("dividend") != 0) | is_first)
+    telling = prices.filter(told)["ticker"].unique().sort()
+    every = prices["ticker"].unique().sort()
+    others = every.filter(~every.is_in(telling.implode()))
+    return [*telling.shuffle(seed), *others.shuffle(seed)][:NAMES_A_CUT]
 
 
 def labels_as_known(tables: Tables) -> pl.DataFrame:
@@ -150,32 +204,54 @@ def labels_as_known(tables: Tables) -> pl.DataFrame:
     return forward_return_labels(prices.lazy(), calendar, horizon=HORIZON_SESSIONS, as_of=last)
 
 
-def _compared(subject: str, leak: pl.DataFrame, built: pl.DataFrame, cuts: Sequence[dt.date]) -> list[Row]:
+def _counts(table: str, built: pl.DataFrame, cuts: Sequence[dt.date]) -> dict[str, int]:
+    """How many values of each column were compared at the cuts."""
+    columns = pl.all().exclude(*KEY, "label_start", "label_end")
+    per_cut = pl.concat(known(table, built, cut).select(columns.count().cast(pl.Int64)) for cut in cuts)
+    return {name: FUTURES * n for name, n in per_cut.sum().row(0, named=True).items()}
+
+
+def _compared(subject: str, leak: pl.DataFrame, counts: Mapping[str, int]) -> list[Row]:
     """Rows of ROWS: a column each."""
-    columns = [name for name in built.columns if name not in ("ticker", "session", "label_end")]
-    table = "labels" if subject == "labels" else "features"
-    counts = pl.concat([known(table, built, cut).select(pl.col(columns).count()) for cut in cuts]).sum()
     rows: list[Row] = []
-    for column in columns:
+    for column, n in counts.items():
         mine = leak.filter(column=column)
-        rows.append((subject, column, FUTURES * counts[column].item(), int(mine["differing"].sum()), None, _first(mine)))
+        rows.append((subject, column, n, int(mine["differing"].sum()), None, _first(mine)))
     return rows
 
 
-def _stored(work: Workspace, names: Sequence[str], full: pl.DataFrame, labels: pl.DataFrame) -> list[Row]:
-    """Rows of ROWS: a table each. What is stored of a name beyond its life, as it is told now, is nobody's to read."""
+def _stored(work: Workspace, names: Sequence[str], scorer: _Scorer, tables: Tables, labels: pl.DataFrame) -> list[Row]:
+    """Rows of ROWS: a table each. What is stored of a name beyond its life, as it is told now, is nobody's to read.
+
+    Ranks depend on all names: where not all are looked at, those stored are left alone.
+    """
     lives = coverage.listings(work.universe, names)
-    scores = full.drop_nulls(SCORE).select(*KEY, SCORE)
-    again = {"features": full.drop(SCORE), "labels": labels, "oos_predictions": scores}
-    rows: list[Row] = []
-    for table, computed in again.items():
+    found: dict[str, list[tuple[int, pl.DataFrame]]] = {}
+
+    def beside(table: str, computed: pl.DataFrame, keys: Sequence[str]) -> None:
         scope = {"model": MODEL_NAME} if table == "oos_predictions" else None
-        lazily = work.lake.scan(table, keys=names, window=work.history, scope=scope).select(computed.columns)
+        lazily = work.lake.scan(table, keys=keys, window=work.history, scope=scope).select(computed.columns)
         stored = within_lives(known(table, lazily.collect(), work.as_of), lives).join(computed, on=KEY, how="semi")
         differ = differences(computed.join(stored, on=KEY, how="semi"), stored, "features", work.as_of, "stored")
-        values = stored.select(pl.all().exclude(*KEY).count()).sum_horizontal().sum()
-        rows.append(("stored", table, values, int(differ["differing"].sum()), None, _first(differ)))
-    return rows
+        n_values = sum(stored.select(pl.all().exclude(*KEY).count()).row(0))
+        found.setdefault(table, []).append((n_values, differ))
+
+    narrow = []
+    for part in blocks(work, names):
+        mine = {name: rows.filter(pl.col("ticker").is_in(part)) if "ticker" in rows.columns else rows for name, rows in tables.items()}
+        alone = compute(mine)
+        beside("features", alone, part)
+        narrow.append(alone.select(*KEY, *dict.fromkeys([*across.READ, *_of_bars(work)])))
+    rows = scorer.across_and_scores(pl.concat(narrow).sort(KEY), tables)
+    if set(names) == set(work.universe.tickers):
+        beside("cross_section_features", rows.drop(SCORE), names)
+    beside("oos_predictions", rows.drop_nulls(SCORE).select(*KEY, SCORE), names)
+    beside("labels", labels, names)
+    told: list[Row] = []
+    for table, parts in found.items():
+        differ = pl.concat(part for _, part in parts)
+        told.append(("stored", table, sum(n for n, _ in parts), int(differ["differing"].sum()), None, _first(differ)))
+    return told
 
 
 def _remedy(rows: pl.DataFrame) -> str:

@@ -8,8 +8,9 @@ import polars as pl
 
 from quant_assets.adjustments import adjust
 from quant_assets.backtest.metrics import performance
-from quant_assets.calendars import Window, day_window, session_offset
+from quant_assets.calendars import Window, day_window, session_offset, year_window
 from quant_assets.errors import BadArgument
+from quant_assets.features.catalog import OF_BARS
 from quant_assets.features.overlays import overlays
 from quant_assets.lake import Lake
 from quant_assets.models.pooled import importances
@@ -121,6 +122,24 @@ def _proven(work: Workspace) -> list[str]:
     return [f"Look-ahead: {n:,} values were computed again with the future withheld, multiplied and shuffled after {cuts}: {found}."]
 
 
+def _without_values(work: Workspace) -> list[str]:
+    """Which features no name has a value of tonight, by family and reason."""
+    day = day_window(work.as_of)
+    tonight = work.lake.scan("features", window=day).select(pl.col(list(OF_BARS)).count(), names=pl.len()).collect().row(0, named=True)
+    empty = [name for name in OF_BARS if not tonight[name]]
+    if not empty or not tonight["names"]:
+        return []
+    year = work.lake.scan("feature_gaps", window=year_window(work.as_of.year)).filter(pl.col("feature").is_in(empty))
+    why = pl.col("reason").str.replace(r" has nothing of \S+ by then", " has nothing").str.replace(r" has no .* by then", " lacks them")
+    reasons = dict(year.select("feature", reason=why).unique(["feature"], keep="first", maintain_order=True).collect().iter_rows())
+    groups: dict[tuple[str, str], int] = {}
+    for name in empty:
+        group = OF_BARS[name].family, reasons.get(name, OF_BARS[name].missing)
+        groups[group] = groups.get(group, 0) + 1
+    told = "; ".join(f"{n} {family.replace('_', ' ')} ({reason})" for (family, reason), n in groups.items())
+    return [f"{len(empty)} of {len(OF_BARS)} features have no value for any name tonight, and none was made up: {told}."]
+
+
 def notes(work: Workspace) -> list[str]:
     """What is missing tonight, and how far the sources can be trusted."""
     log = work.lake.scan("quality_log", window=work.history, scope={"table": "prices"}).collect()
@@ -137,12 +156,13 @@ def notes(work: Workspace) -> list[str]:
     missing = f"Implied volatility, options, news, earnings and macro series have {absent}"
     if work.settings.profile == "live":
         chosen = "The names are today's watchlist, chosen knowing how they fared: returns of buy-and-hold are flattered by that."
-        return [*_proven(work), missing, held, _members(work) or chosen]
+        return [*_proven(work), missing, *_without_values(work), held, _members(work) or chosen]
     return [
         *_proven(work),
         missing,
         f"{wording.count(n_adjusted, 'name')} with prices that the vendor adjusts are ranked, not traded, and have no price levels; "
         f"features that need high, low or volume are null for the {n_bare} of them with a close only.",
+        *_without_values(work),
         f"{inferred.height} splits and dividends were inferred from changes of the vendor's adjusted close and are marked as inferred.",
         held,
         _agreement(disagree),

@@ -15,7 +15,7 @@ from quant_assets.calendars import Window, session_offset, year_window
 from quant_assets.lake.coverage import ALL
 from quant_assets.quality.doubts import DOUBTS, FLAT_SESSIONS, doubts
 from quant_assets.quality.findings import Findings
-from quant_assets.quality.rules import broken, limit, rules
+from quant_assets.quality.rules import Rule, broken, limit, rules
 from quant_assets.quality.scorecard import STRIP
 from quant_assets.schemas import TABLES
 from quant_assets.workspace import Workspace
@@ -48,10 +48,17 @@ def impossible(night: Workspace) -> pl.DataFrame:
                 limit=pl.lit(limit(rule)),
                 day=pl.col(spec.event_time),
             )
-            for rule in rules(table)
+            for rule in _broken_rules(rows, table)
         ]
         parts += pl.collect_all(found)
     return pl.concat(parts)
+
+
+def _broken_rules(rows: pl.LazyFrame, table: str) -> list[Rule]:
+    """Those that some row breaks: one pass over the table, which may have hundreds."""
+    declared = rules(table)
+    counts = rows.select(broken(rule).sum().alias(str(place)) for place, rule in enumerate(declared)).collect().row(0) if declared else ()
+    return [rule for rule, n in zip(declared, counts, strict=True) if n]
 
 
 def told(found: pl.DataFrame) -> str:

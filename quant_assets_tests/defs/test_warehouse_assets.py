@@ -37,6 +37,9 @@ def step(tmp_path_factory: pytest.TempPathFactory) -> dg.AssetsDefinition:
         ("index_asof", {"warehouse/sessions", "warehouse/stg_index_prices"}),
         ("returns", {"warehouse/sessions", "warehouse/stg_prices", "warehouse/index_asof"}),
         ("liquidity_wide", {"warehouse/liquidity", "warehouse/sessions"}),
+        ("macro_asof", {"warehouse/sessions", "warehouse/stg_macro"}),
+        ("fundamentals_asof", {"warehouse/sessions", "warehouse/stg_prices", "warehouse/stg_fundamentals"}),
+        ("events_asof", {"warehouse/sessions", "warehouse/stg_prices", "warehouse/stg_earnings"}),
     ],
 )
 def test_lineage_is_one_graph(step: dg.AssetsDefinition, model: str, parents: set[str]):
@@ -48,15 +51,16 @@ def test_every_source_is_an_asset(step: dg.AssetsDefinition, tmp_path: Path):
     """Otherwise the graph would grow a second, empty `prices`."""
     graph = build_defs(Settings(home=tmp_path)).resolve_asset_graph()
     outside = {dep.asset_key for spec in step.specs for dep in spec.deps} - set(step.keys)
-    assert len(outside) == 24
+    assert len(outside) == 25
     assert outside <= graph.materializable_asset_keys
 
 
 def test_one_pooled_step_with_a_check_for_each_test(step: dg.AssetsDefinition):
     assert step.op.pool == POOL
-    assert len(step.keys) == 32
+    assert len(step.keys) == 37
     blocking = {check.name: check.blocking for check in step.check_specs}
     assert blocking["returns_rows_are_as_declared"]
+    assert all(blocking[f"{model}_knows_no_future"] for model in ("index_asof", "macro_asof", "fundamentals_asof", "events_asof"))
     assert not blocking["return_1_is_plausible"]
 
 

@@ -11,11 +11,16 @@ import numpy as np
 import polars as pl
 
 from quant_assets.calendars import Window, sessions
+from quant_assets_tests.features import told
+from quant_assets_tests.features.reported import reported
 
 SESSIONS = sessions(Window(dt.date(2010, 1, 1), dt.date(2013, 1, 1)))
+N = 600
+"""Bars of a panel: more than the longest look-back."""
+GATHERED = reported() | {"macro": told.macro(), "earnings": told.earnings()}
 
 
-def bars(ticker: str, n: int = 260, seed: int = 0, *, actions: bool = True) -> pl.DataFrame:
+def bars(ticker: str, n: int = N, seed: int = 0, *, actions: bool = True) -> pl.DataFrame:
     """A random walk of `n` bars with a split in the middle and a dividend every 63 bars."""
     rng = np.random.default_rng([seed, *ticker.encode()])
     close = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, n)))
@@ -40,10 +45,15 @@ def bars(ticker: str, n: int = 260, seed: int = 0, *, actions: bool = True) -> p
     )
 
 
-def index_bars(n: int = 260, seed: int = 1) -> pl.DataFrame:
+def index_bars(n: int = N, seed: int = 1) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
     close = 1_000 * np.exp(np.cumsum(rng.normal(0, 0.01, n)))
     return pl.DataFrame({"series": "sp500", "session": SESSIONS[:n], "close": close})
+
+
+def tables(n: int = N) -> dict[str, pl.DataFrame]:
+    """One name's bars and every other table that features read, from before the first bar on."""
+    return {"prices": bars("AAA", n), "index_prices": index_bars(n), **GATHERED}
 
 
 def adjusted_only(frame: pl.DataFrame) -> pl.DataFrame:

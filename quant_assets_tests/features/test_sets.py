@@ -9,7 +9,7 @@ import pytest
 from quant_assets.errors import BadArgument, ModelError
 from quant_assets.features.catalog import CATALOG, feature_set_hash
 from quant_assets.features.feature import USD
-from quant_assets.features.sets import BASELINE, SETS, feature_set
+from quant_assets.features.sets import ALPHA158, BASELINE, SETS, feature_set
 from quant_assets.settings import Features, Settings
 from quant_assets.steps.models import check_feature_set
 from quant_assets.workspace import Workspace
@@ -21,6 +21,9 @@ def test_the_packaged_sets_are_scale_free_and_of_the_catalogue():
         assert all(CATALOG[name].unit != USD for name in names)
         assert len(set(names)) == len(names)
     assert feature_set_hash(BASELINE) == "6d36fbd71bb1"  # models in use are known by it
+    assert feature_set("alpha158", {}) == ALPHA158
+    assert len(ALPHA158) == 158
+    assert feature_set_hash(ALPHA158) == "fc8e02dab660"
 
 
 def test_a_set_of_ones_own_keeps_its_order():
@@ -31,7 +34,7 @@ def test_a_set_of_ones_own_keeps_its_order():
 @pytest.mark.parametrize(
     ("name", "own", "words"),
     [
-        ("mime", {"mine": ["ret_1"]}, "no feature set is called 'mime'; choose among baseline, mine, or add it to features.sets"),
+        ("mime", {"mine": ["ret_1"]}, "no feature set is called 'mime'; choose among baseline, alpha158, mine, or add it to features.sets"),
         ("mine", {"mine": []}, "features.sets.mine is empty"),
         ("mine", {"mine": ["ret_1", "ret_5", "ret_1"]}, "features.sets.mine names ret_1 twice"),
         ("mine", {"mine": ["ret_1", "atr_14"]}, r"has price levels \(atr_14\)"),

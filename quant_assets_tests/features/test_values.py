@@ -15,7 +15,9 @@ import pytest
 import talib
 from bokeh_sampledata import stocks
 
+from quant_assets.features.catalog import CATALOG
 from quant_assets.features.compute import compute
+from quant_assets.features.feature import USD
 from quant_assets.features.momentum import relative_strength_index
 from quant_assets.features.trend import ema_distance, ema_level
 from quant_assets_tests.features.panels import bars, index_bars, quandl_sample
@@ -61,7 +63,7 @@ def test_published_values(published: pl.DataFrame, case: str, expression: pl.Exp
 
 def test_against_talib_on_thirteen_years_of_ibm(ibm: pl.DataFrame):
     """TA-Lib 0.8 through its own wrapper. Tolerance 1e-9 relative to the size of the quantity: both sum 3,270 bars in another order."""
-    out = compute(ibm.lazy(), index_bars().lazy())
+    out = compute({"prices": ibm, "index_prices": index_bars()})
     high, low, close = (ibm[name].to_numpy() for name in ("high", "low", "close"))
     upper, middle, lower = talib.BBANDS(close, 20, 2.0, 2.0, 0)
     macd, _, histogram = talib.MACD(close, 12, 26, 9)
@@ -94,7 +96,7 @@ def naive_total_returns(frame: pl.DataFrame) -> list[float]:
 def test_volatility_beta_and_volume_ratio_against_loops():
     """Tolerance 1e-9: rolling sums against fresh ones for each window."""
     prices, index = bars("AAA"), index_bars()
-    out = compute(prices.lazy(), index.lazy())
+    out = compute({"prices": prices, "index_prices": index})
     name_returns = naive_total_returns(prices)
     level = index["close"].to_list()
     index_returns = [math.nan, *(b / a - 1 for a, b in itertools.pairwise(level))]
@@ -129,10 +131,10 @@ def test_usd_levels_are_in_prices_of_their_own_session():
         split_factor=pl.when(pl.int_range(pl.len()) == day).then(3.0).otherwise(1.0),
         volume=pl.when(pl.int_range(pl.len()) >= day).then(pl.col("volume") * 3).otherwise(pl.col("volume")),
     )
-    index = index_bars().lazy()
-    before, after = compute(plain.lazy(), index), compute(split.lazy(), index)
+    index = index_bars()
+    before, after = compute({"prices": plain, "index_prices": index}), compute({"prices": split, "index_prices": index})
     for name in before.columns[2:]:
-        shares = np.where(np.arange(plain.height) >= day, 3.0 if name in ("atr_14", "ema_9", "ema_21", "ema_50", "ema_200") else 1.0, 1.0)
+        shares = np.where(np.arange(plain.height) >= day, 3.0 if CATALOG[name].unit == USD else 1.0, 1.0)
         np.testing.assert_allclose(
             after[name].fill_null(np.nan) * shares, before[name].fill_null(np.nan), rtol=1e-9, atol=1e-12, err_msg=name
         )
@@ -141,7 +143,7 @@ def test_usd_levels_are_in_prices_of_their_own_session():
 def test_a_seven_for_one_split_is_no_crash(shared: Path):
     """AAPL fell from 645.57 to 93.70 on 2014-06-09: a total return of +1.6 %, and an ATR a seventh of the day before."""
     prices = quandl_sample(shared).filter(pl.col("ticker") == "AAPL")
-    out = compute(prices.lazy(), index_bars().lazy())
+    out = compute({"prices": prices, "index_prices": index_bars()})
     eve, day = out.filter(pl.col("session").is_in([dt.date(2014, 6, 6), dt.date(2014, 6, 9)])).to_dicts()
     assert day["ret_1"] == pytest.approx(93.70 * 7 / 645.57 - 1)
     assert day["atr_14"] == pytest.approx(eve["atr_14"] / 7, rel=0.1)

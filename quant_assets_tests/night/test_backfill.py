@@ -22,7 +22,7 @@ def test_the_plan_runs_nothing(finished: Home):
     code, told = finished.json("backfill", "--start", "2012-06-01", "--end", "2012-07-01", "--plan")
     assert code == 0
     lines = {line["phase"]: line for line in told["items"]}
-    assert list(lines) == ["indices", "prices", "features", "train", "predict", "backtest", "portfolio"]
+    assert list(lines) == ["indices", "prices", "features", "cross_section", "train", "predict", "backtest", "portfolio"]
     assert (lines["prices"]["windows"], lines["prices"]["names"], lines["prices"]["cells"]) == ("2012", 6, 6)
     assert lines["train"]["windows"] == "2012-04"
     assert all(line["seconds"] > 0 for line in lines.values())

@@ -83,7 +83,7 @@ def test_a_restored_home_is_up_to_date(finished: Home, archive: Path, tmp_path: 
     before = home.files()
     done = home.run("run")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("nothing to do") == 11
+    assert done.stderr.count("nothing to do") == 12
     assert home.files() == before
     assert told_by_dagster(home, monkeypatch) == told_by_dagster(finished, monkeypatch)
 
@@ -125,7 +125,7 @@ def test_a_restored_home_trains_on_as_the_first_would(archive: Path, tmp_path: P
     done = home.run("run")
     assert done.returncode == 0, done.stderr
     assert_frame_equal(home.table("model_runs"), before, check_exact=True)
-    assert home.run("run").stderr.count("nothing to do") == 11
+    assert home.run("run").stderr.count("nothing to do") == 12
 
 
 def test_refused_over_a_home_with_anything_in_it(archive: Path, copy: Callable[[], Home]):
@@ -138,7 +138,7 @@ def test_refused_over_a_home_with_anything_in_it(archive: Path, copy: Callable[[
     assert home.files() == before
 
 
-@pytest.mark.parametrize("phase", ["[4/11]", "[5/11]"])
+@pytest.mark.parametrize("phase", ["[5/12]", "[6/12]"])
 def test_a_backup_of_a_night_at_work_is_completed_by_the_next_run(finished: Home, tmp_path: Path, phase: str):
     home = new_home(tmp_path / "working")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:

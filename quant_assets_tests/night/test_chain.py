@@ -153,7 +153,7 @@ def test_a_new_name_gets_its_history_once(finished: Home, copy: Callable[[], Hom
         assert json.loads(str(found.cursor)) == ["JPM"]
         runs = list(carried_out(settings, instance, list(found.run_requests or [])))
         phases = [run.tags["quant_assets/phase"] for run in runs]
-        assert phases == ["prices", "features", "predict", "portfolio", "proof", "decide", "scorecard", "report"]
+        assert phases == ["prices", "features", "cross_section", "predict", "portfolio", "proof", "decide", "scorecard", "report"]
         assert runs[0].tags["dagster/asset_partition_range_start"] == "2007|JPM"
         work = Workspace.open(settings)
         assert losses(work, DECIDING, decide=work.universe.tickers).stopped is None

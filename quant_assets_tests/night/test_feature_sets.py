@@ -9,7 +9,7 @@ from quant_assets.features.catalog import feature_set_hash
 from quant_assets.models.registry import ModelRegistry
 from quant_assets_tests.night.homes import Home
 
-MINE = ("rsi_14", "ret_5", "volatility_20")
+MINE = ("rsi_14", "ret_5", "rank_ret_5", "garch_volatility")
 
 
 def test_another_list_trains_again_and_the_model_says_so(finished: Home, copy: Callable[[], Home]):

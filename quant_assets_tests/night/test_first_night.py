@@ -55,7 +55,7 @@ def test_a_second_run_changes_no_file(finished: Home):
     assert len(before) > 50
     done = finished.run("run")
     assert done.returncode == 0
-    assert done.stderr.count("nothing to do") == 11
+    assert done.stderr.count("nothing to do") == 12
     assert finished.files() == before
 
 

@@ -155,7 +155,7 @@ def test_another_run_asks_nobody(nights: Nights):
     nights.server.asked.clear()
     done = nights.home.run("run", "--as-of", NIGHT)
     assert done.returncode == 0
-    assert done.stderr.count("nothing to do") == 14
+    assert done.stderr.count("nothing to do") == 15
     assert nights.server.asked == []
 
 

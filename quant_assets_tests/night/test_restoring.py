@@ -59,9 +59,9 @@ def test_one_deleted_partition_comes_back_alone(finished: Home, copy: Callable[[
     done = home.run("run")
     assert done.returncode == 0, done.stderr
     assert "1 name ..." in done.stderr
-    # features, the running quarter's scores, the proof and the scorecard follow bars that came anew
-    later = {"prices": 4, "oos_predictions": 0}[table]
-    assert done.stderr.count("nothing to do") == 9 - later
+    # features, those across names, the running quarter's scores, the proof and the scorecard follow bars that came anew
+    later = {"prices": 5, "oos_predictions": 0}[table]
+    assert done.stderr.count("nothing to do") == 10 - later
     assert_same_rows(home, finished)
 
 
@@ -74,7 +74,7 @@ def test_what_is_written_beside_a_table_comes_back_alone(finished: Home, copy: C
     done = home.run("run")
     assert done.returncode == 0, done.stderr
     assert_same_rows(home, finished)
-    assert home.run("run").stderr.count("nothing to do") == 11
+    assert home.run("run").stderr.count("nothing to do") == 12
 
 
 def test_accounts_from_before_a_listing_come_back(finished: Home, copy: Callable[[], Home]):
@@ -99,7 +99,7 @@ def test_bars_fetched_again_are_followed_by_what_was_computed_from_them(finished
     done = home.run("run")
     assert "features and labels: 2012..2013, 1 name" in done.stderr
     assert_same_rows(home, finished)
-    assert home.run("run").stderr.count("nothing to do") == 11
+    assert home.run("run").stderr.count("nothing to do") == 12
 
 
 def test_a_report_that_was_deleted_is_written_again(finished: Home, copy: Callable[[], Home]):
@@ -124,7 +124,7 @@ def test_another_pool_is_another_model_and_everything_after_it(finished: Home, c
     kept = home.table("oos_predictions").filter(pl.col("ticker") != "XOM")
     assert set(kept["model_run_id"]) == models
     assert not set(home.table("equity")["scores"]) & set(finished.table("equity")["scores"])
-    assert home.run("run").stderr.count("nothing to do") == 11
+    assert home.run("run").stderr.count("nothing to do") == 12
 
 
 def test_changed_prices_of_the_last_day_change_no_earlier_prediction(finished: Home, copy: Callable[[], Home]):
@@ -166,7 +166,7 @@ def test_an_earlier_night_sees_no_more_than_it_could(finished: Home, copy: Calla
 def test_a_killed_run_is_completed_by_the_next(finished: Home, tmp_path: Path):
     home = new_home(tmp_path / "killed")
     with subprocess.Popen(home.command("run"), env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
-        read_until(running.stderr, "[4/11]")  # the models are next: everything before is stored
+        read_until(running.stderr, "[5/12]")  # the models are next: everything before is stored
         os.killpg(running.pid, signal.SIGKILL)
     assert "features" in home.lake.tables()
     done = home.run("run")
@@ -189,7 +189,7 @@ def test_another_threshold_is_another_account_and_another_verdict(finished: Home
     assert finished.table("trades").filter(threshold).is_empty()
     assert not home.table("trades").filter(threshold).is_empty()
     assert set(home.table("equity").filter(threshold, account="ticker")["rule"]) == {"score > 0.5"}
-    assert home.run("run").stderr.count("nothing to do") == 11
+    assert home.run("run").stderr.count("nothing to do") == 12
 
 
 def test_a_name_that_leaves_the_universe_leaves_the_portfolio(finished: Home, copy: Callable[[], Home]):

@@ -10,7 +10,7 @@ import pytest
 
 from quant_assets.calendars import session_table
 from quant_assets.errors import BadArgument
-from quant_assets.features.catalog import CATALOG
+from quant_assets.features.catalog import OF_BARS
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.quality.lookahead import informative_cuts, leaks
@@ -58,7 +58,7 @@ def test_its_honest_twin_is_not(tables: dict[str, pl.DataFrame], cuts: list[dt.d
 
 
 def features(tables: Tables) -> pl.DataFrame:
-    return compute(tables["prices"].lazy(), tables["index_prices"].lazy())
+    return compute(tables)
 
 
 def labels(tables: Tables) -> pl.DataFrame:
@@ -67,7 +67,7 @@ def labels(tables: Tables) -> pl.DataFrame:
 
 
 def test_no_feature_of_the_catalogue_and_no_label_looks_ahead(tables: dict[str, pl.DataFrame], cuts: list[dt.date]):
-    assert set(features(tables).columns) == {"ticker", "session", *CATALOG}
+    assert set(features(tables).columns) == {"ticker", "session", *OF_BARS}
     assert leaks(features, tables, cuts).is_empty()
     assert leaks(labels, tables, cuts, output="labels").is_empty()
 

@@ -132,7 +132,7 @@ def test_a_market_rate_is_known_on_the_next_business_day_of_the_federal_reserve(
     assert "realtime_start" not in asked.params
 
 
-@pytest.mark.parametrize("series", ["DFF", "DGS10", "DGS2", "T10YIE", "VIXCLS"])
+@pytest.mark.parametrize("series", ["BAA10Y", "DFF", "DGS10", "DGS2", "T10YIE", "VIXCLS"])
 def test_no_market_rate_is_known_at_the_close_of_its_own_day(tmp_path: Path, series: str):
     days = [(str(day), "2026-01-02", "1.5") for day in pl.date_range(D(2001, 1, 1), D(2012, 12, 31), eager=True)]
     rows = delivered(tmp_path, fred({series: days}), series)
@@ -201,7 +201,8 @@ def test_nothing_published_is_no_row(tmp_path: Path):
 @pytest.mark.parametrize(
     "name",
     ["fred_date_seriesid/DGS10.csv", "fred_date_value/DGS10.csv", "fred_native_header/CPIAUCSL.csv", "fred_date_value/VIXCLS.csv"]
-    + [f"fred_date_seriesid/{series}.csv" for series in ("DGS2", "T10YIE", "UNRATE")],
+    + [f"fred_date_seriesid/{series}.csv" for series in ("DGS2", "T10YIE", "UNRATE")]
+    + ["fred_date_value/USREC.csv"],
 )
 def test_files_of_all_headers(shared: Path, name: str):
     file = shared / "data/macro" / name
@@ -219,6 +220,16 @@ def test_a_month_of_a_file_is_known_when_the_next_is_over(shared: Path):
     rows = read_last_version(shared / "data/macro/fred_native_header/CPIAUCSL.csv", fetched_at=FETCHED_AT)
     [january] = rows.filter(session=D(2015, 1, 1)).iter_rows(named=True)
     assert january["known_at"] == new_york(2015, 2, 28, 10)
+
+
+def test_a_recession_of_a_file_is_known_two_years_later(shared: Path):
+    """The NBER said on 1 December 2008 that one had begun after December 2007, on 20 September 2010 that it had ended with June 2009."""
+    rows = read_last_version(shared / "data/macro/fred_date_value/USREC.csv", fetched_at=FETCHED_AT)
+    began, over = (row["known_at"] for row in rows.filter(pl.col("session").is_in([D(2008, 1, 1), D(2009, 7, 1)])).iter_rows(named=True))
+    assert began == new_york(2010, 1, 2, 1) > new_york(2008, 12, 1)
+    assert over == new_york(2011, 7, 2, 1) > new_york(2010, 9, 20)
+    # The longest silence so far: the recession that ended with March 1991 was said to be over on 22 December 1992.
+    assert rows.filter(session=D(1991, 4, 1))["known_at"].item() > new_york(1992, 12, 22)
 
 
 def test_the_same_series_in_two_headers_is_the_same(shared: Path):

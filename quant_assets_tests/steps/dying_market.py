@@ -16,7 +16,7 @@ from quant_assets.lake import coverage
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Grids, Settings
 from quant_assets.sources.base import known_at_close
-from quant_assets.steps import backtests, decisions, history, models, proof, quality
+from quant_assets.steps import backtests, decisions, features, history, models, proof, quality
 from quant_assets.steps.guard import note
 from quant_assets.workspace import Workspace
 from quant_assets_tests.small import FETCHED_AT
@@ -83,13 +83,14 @@ def fill_history(work: Workspace) -> None:
     work.lake.replace("prices", known_at_close(bars).select(list(TABLES["prices"].schema)), keys=None, window=work.history)
     note(work, "prices", names, years, run_id="night", withheld={})
     history.fetch_index_prices(work, years)
-    history.build_features(work, names, years, run_id="night")
+    features.build_features(work, names, years, run_id="night")
     history.build_labels(work, names, years, run_id="night")
 
 
 def whole_night(work: Workspace, *, further: tuple[dt.date, ...] = ()) -> Workspace:
     """Models, scores, accounts and the decisions of the night and of these earlier sessions."""
     names, quarters = work.universe.tickers, work.quarter_windows()
+    features.build_across(work, work.year_windows(), run_id="night")
     models.train_pooled_models(work, quarters)
     models.score_quarters(work, names, quarters, run_id="night")
     backtests.backtest_names(work, names, quarters, run_id="night")

@@ -15,7 +15,7 @@ from quant_assets.calendars import Window, sessions, year_window
 from quant_assets.demand import demand
 from quant_assets.errors import LakeError, LookbackIncomplete
 from quant_assets.schemas import TABLES
-from quant_assets.steps import history
+from quant_assets.steps import features, history
 from quant_assets.workspace import Workspace
 from quant_assets_tests.small import FETCHED_AT, LISTINGS, store, workspace
 
@@ -33,7 +33,7 @@ def fill(work: Workspace, years: list[str] = YEARS) -> None:
     windows = {year: work.year_windows()[year] for year in years}
     history.fetch_index_prices(work, windows)
     store(work, NAMES, years)
-    history.build_features(work, NAMES, windows, run_id="night")
+    features.build_features(work, NAMES, windows, run_id="night")
     history.build_labels(work, NAMES, windows, run_id="night")
 
 
@@ -82,7 +82,7 @@ def test_one_year_at_a_time_gives_the_same_rows(filled: Workspace, tmp_path: Pat
     history.fetch_index_prices(work, work.year_windows())
     for year in YEARS:
         window = {year: year_window(int(year))}
-        history.build_features(work, NAMES, window, run_id="night")
+        features.build_features(work, NAMES, window, run_id="night")
         history.build_labels(work, NAMES, window, run_id="night")
     for table in ("prices", "index_prices", "features", "labels", "quality_log"):
         assert_frame_equal(stored(work, table), stored(filled, table), check_exact=table != "features", rel_tol=1e-9, abs_tol=0)
@@ -179,9 +179,9 @@ def test_a_fault_of_one_vendor_row_stays_in_its_cell(filled: Workspace, tmp_path
     assert set(stored(work, "quarantine")["ticker"]) == {"AAPL"}
     lacking = "prices incomplete: 250 sessions missing, 2012-01-03..2012-12-31"
     with pytest.raises(LookbackIncomplete, match=re.escape(f"AAPL: {lacking}; materialise prices")):
-        history.build_features(work, ["AAPL"], windows, run_id=None)
+        features.build_features(work, ["AAPL"], windows, run_id=None)
     history.fetch_index_prices(work, windows)
-    built = history.build_features(work, NAMES, windows, run_id=None)
+    built = features.build_features(work, NAMES, windows, run_id=None)
     assert set(built.withheld.items()) == {(("AAPL", window), lacking) for window in windows}
     assert set(stored(work, "features")["ticker"]) == set(NAMES) - {"AAPL"}
     assert store(work, ["AAPL"], ["2012"]).withheld == {}
@@ -231,7 +231,7 @@ def test_a_year_before_the_listing_and_a_name_without_source(tmp_path: Path):
     history.fetch_index_prices(work, work.year_windows())
     early = {"2011": year_window(2011)}
     assert store(work, ["FB"], ["2011"]).withheld == {}
-    assert history.build_features(work, ["FB"], early, run_id=None).rows.is_empty()
+    assert features.build_features(work, ["FB"], early, run_id=None).rows.is_empty()
     assert history.build_labels(work, ["FB"], early, run_id=None).rows.is_empty()
     withheld = store(work, ["ZZZ"], ["2012"]).withheld
     assert withheld == {
@@ -249,8 +249,8 @@ def test_features_need_the_index(tmp_path: Path):
         history.fetch_index_prices(work, {year: year_window(int(year))})
     message = r"index_prices: sp500 lacks 252 sessions, 2011-01-03\.\.2011-12-30; materialise index_prices"
     with pytest.raises(LakeError, match=message):
-        history.build_features(work, ["KO"], {"2012": year_window(2012)}, run_id=None)
-    assert history.build_features(work, ["KO"], {"2010": year_window(2010)}, run_id=None).rows.height == 252
+        features.build_features(work, ["KO"], {"2012": year_window(2012)}, run_id=None)
+    assert features.build_features(work, ["KO"], {"2010": year_window(2010)}, run_id=None).rows.height == 252
 
 
 def test_bars_of_another_source_than_todays_count_as_missing(tmp_path: Path):

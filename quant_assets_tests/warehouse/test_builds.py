@@ -26,6 +26,8 @@ from quant_assets_tests.warehouse.homes import YEARS, build, new_home
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 MARTS = ("returns", "returns_wide", "liquidity", "liquidity_wide", "index_asof", "sessions")
+VIEWS = ("macro_asof", "fundamentals_asof", "events_asof")
+"""They show the lake as it is, whatever became of the last build."""
 YEAR_END = dt.date(2011, 12, 30)
 PATIENCE_SECONDS = 120
 ABSOLUTE = 1e-12
@@ -184,6 +186,7 @@ def test_a_lake_that_was_never_written_builds_empty_tables(tmp_path: Path):
     assert tables["returns_wide"].columns == ["measure", "session"]
     with open_warehouse(work.settings) as connection:
         assert connection.sql("FROM stg_prices").pl().columns[:3] == ["ticker", "session", "open"]
+        assert [connection.sql(f"FROM {view}").pl().height for view in VIEWS] == [0, 0, 0]
 
 
 def test_one_build_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -138,6 +138,7 @@ def test_every_table_and_column_is_documented(warehouse: duckdb.DuckDBPyConnecti
     assert set(described) == {
         *(f"stg_{table}" for table in STAGED),
         *("sessions", "index_asof", "returns", "returns_wide", "liquidity", "liquidity_wide", "built_from"),
+        *("macro_asof", "fundamentals_asof", "events_asof"),
     }
     assert all(len(comment.split()) > 5 for comment in described.values())
     columns = warehouse.sql(

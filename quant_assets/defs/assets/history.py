@@ -1,12 +1,15 @@
-"""Assets of the history grid (ticker x year): index prices, prices, features, labels."""
+"""Assets of the history grid (ticker x year): index prices, prices, features, labels; and features across names, by years."""
 
 import dagster as dg
 
+from quant_assets import gathered
 from quant_assets.defs.materialise import Events, check_specs, coverage_picture, emit
 from quant_assets.defs.partitions import ALL_EARLIER, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, step_asset
 from quant_assets.defs.vendor_types import check_vendor_frame, check_vendor_frames
+from quant_assets.features.compute import READ
+from quant_assets.steps import features as feature_steps
 from quant_assets.steps import history
 
 
@@ -52,17 +55,38 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         deps=[
             dg.AssetDep(prices, partition_mapping=same_ticker(start_offset=ALL_EARLIER)),
             dg.AssetDep(index_prices, partition_mapping=EVERYTHING),
+            *(dg.AssetDep(table, partition_mapping=EVERYTHING) for table in gathered.ECONOMY if table in READ),
+            *(dg.AssetDep(table, partition_mapping=same_ticker(start_offset=ALL_EARLIER)) for table in gathered.COMPANIES if table in READ),
         ],
         group_name="features",
         kinds={"polars", "parquet"},
         freshness_policy=WITHIN_A_LONG_WEEKEND,
     )
     def features(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
-        """What is known about a name at each close: returns, trend, momentum, volatility, volume and beta, one column a feature."""
+        """What is known about a name at each close, one column a feature of the catalogue; why one has no value stands in feature_gaps."""
         work = night.workspace(context)
         tickers, windows = asked(context, work.universe)
-        result = history.build_features(work, tickers, windows, run_id=context.run_id)
+        result = feature_steps.build_features(work, tickers, windows, run_id=context.run_id)
         yield from emit(context, result, table="features", windows=windows)
+
+    @step_asset(
+        table="cross_section_features",
+        partitions_def=grids.year,
+        backfill_policy=MULTI_RUN,
+        deps=[
+            dg.AssetDep(features, partition_mapping=EVERYTHING),
+            *(dg.AssetDep(table, partition_mapping=EVERYTHING) for table in gathered.COMPANIES if table in READ),
+        ],
+        group_name="features",
+        kinds={"polars", "parquet"},
+        freshness_policy=WITHIN_A_LONG_WEEKEND,
+    )
+    def cross_section_features(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
+        """Where each name stands among all names at each close: ranks, residuals, breadth, dispersion and average correlation."""
+        work = night.workspace(context)
+        _, windows = asked(context, work.universe)
+        result = feature_steps.build_across(work, windows, run_id=context.run_id)
+        yield from emit(context, result, table="cross_section_features", windows=windows)
 
     @step_asset(
         table="labels",
@@ -79,4 +103,4 @@ def history_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         result = history.build_labels(work, tickers, windows, run_id=context.run_id)
         yield from emit(context, result, table="labels", windows=windows)
 
-    return [index_prices, prices, features, labels]
+    return [index_prices, prices, features, cross_section_features, labels]

@@ -1,0 +1,1 @@
+{{ lake_rows('cross_section_features') }}
