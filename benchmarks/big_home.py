@@ -13,7 +13,7 @@ import polars as pl
 
 from quant_assets.backtest.rules import ALONE, STRATEGIES, rule_of
 from quant_assets.backtest.run import PORTFOLIO
-from quant_assets.calendars import Window, session_table
+from quant_assets.calendars import Window, session_table, year_window
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.demand import GRIDS, SERIES, score_versions, windows_of
 from quant_assets.features.catalog import ALL_FEATURES, feature_set_hash
@@ -61,7 +61,7 @@ def build(folder: Path) -> Workspace:
     work = Workspace.open(Settings.load(home=folder))
     series = sorted(key for source in sources(work.settings, "index_prices") for key in source.offers())
     _write(work, "index_prices", coverage.every_session(series, work.history).select("session", series="key", source=pl.lit("arch")))
-    for table in ("prices", "features", "labels"):
+    for table in ("prices", "features", "cross_section_features", "labels"):
         days = coverage.listed_sessions(work.universe, work.history).rename({"key": "ticker"})
         later = (pl.col("session") + pl.duration(days=3)).cast(pl.Date)
         told = {
@@ -118,8 +118,9 @@ def _write_accounts(work: Workspace, names: list[str]) -> None:
 
 
 def _write_coverage(work: Workspace, names: list[str]) -> None:
+    versions = {"features": ALL_FEATURES, "cross_section_features": work.across_version}
     rows = [
-        (table, name, key, window.start, ALL_FEATURES if table == "features" else None)
+        (table, name, key, window.start, versions.get(table))
         for table in GRIDS
         if table not in {*SERIES, "daily_report"}
         for key, window in windows_of(table, work, since=FIRST_DECISION).items()
@@ -140,5 +141,5 @@ def _write(work: Workspace, table: str, rows: pl.DataFrame) -> None:
     spec = TABLES[table]
     missing = [column for column in spec.columns if column.name not in rows.columns]
     filled = [pl.lit(None if column.nullable else FILLERS[column.dtype], dtype=column.dtype).alias(column.name) for column in missing]
-    span = Window(rows[spec.event_time].min(), work.settings.grids.history_start.replace(year=2014))  # type: ignore[arg-type]
-    work.lake.replace(table, rows.with_columns(filled), keys=None, window=span)
+    for (year,), part in rows.group_by(pl.col(spec.event_time).dt.year()):  # twenty years of every feature would not fit into memory
+        work.lake.replace(table, part.with_columns(filled), keys=None, window=year_window(year))  # type: ignore[arg-type]

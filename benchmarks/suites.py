@@ -49,7 +49,7 @@ def bars() -> pl.DataFrame:
 def by_the_house() -> dict[str, float]:
     """What a night asks of prices, and the week's suites of what is made of them."""
     from quant_assets.calendars import Window, session_table
-    from quant_assets.features.catalog import CATALOG
+    from quant_assets.features.catalog import OF_BARS
     from quant_assets.quality.doubts import doubts
     from quant_assets.quality.gate import judge_prices
     from quant_assets.quality.repair import repair_bars
@@ -80,8 +80,8 @@ def by_the_house() -> dict[str, float]:
     verdict = timed("gate", lambda: judge_prices(repaired, universe, window, fetched_at=FETCHED_AT))
     timed("doubts", lambda: doubts("prices", repaired))
     timed("suite of prices", lambda: suite("prices", repaired))
-    # any finite numbers do: what a suite takes depends on how many there are
-    features = repaired.select("ticker", "session", *(pl.col("close").alias(name) for name in CATALOG))
+    # zeros do: what a suite takes depends on how many there are
+    features = repaired.select("ticker", "session", *((pl.col("close") * 0).alias(name) for name in OF_BARS))
     timed("suite of features", lambda: suite("features", features))
     empty = {"label": pl.lit(1, dtype=pl.Int8), "ret": pl.lit(0.01), "label_start": pl.col("session"), "label_end": pl.col("session")}
     labels = repaired.select("ticker", "session", **empty).select(list(TABLES["labels"].schema))

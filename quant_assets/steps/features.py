@@ -37,14 +37,14 @@ def build_features(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     needed = Window(work.history.start, asked.end)
     names = ready(work, tickers, {"prices": needed})
     _require_index(work, needed)
-    n_values, rows, without = 0, [TABLES["features"].empty.select(*KEY, *_read(work))], []
+    n_values, rows, without = 0, [TABLES["features"].empty.select(*KEY, *read_of_bars(work))], []
     for part in blocks(work, names.tickers):
         tables = tables_read(work, part, needed)
         values = TABLES["features"].conform(whole_history(tables, asked))
         work.lake.replace("features", values, keys=part, window=asked)
         without.append(_explain(work, "features", values, tables, part, asked))
         n_values += sum(values.select(pl.col(list(OF_BARS)).count()).row(0))
-        rows.append(values.select(*KEY, *_read(work)))
+        rows.append(values.select(*KEY, *read_of_bars(work)))
     withheld = names.withheld(list(windows))
     note(work, "features", tickers, windows, run_id=run_id, withheld=withheld, version=ALL_FEATURES)
     figures = {
@@ -122,7 +122,8 @@ def blocks(work: Workspace, tickers: Sequence[str]) -> Iterator[list[str]]:
         yield list(tickers[place : place + n])
 
 
-def _read(work: Workspace) -> list[str]:
+def read_of_bars(work: Workspace) -> list[str]:
+    """What the model reads of each name's bars."""
     return [name for name in work.model_features if name in OF_BARS]
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from quant_assets.calendars import Window, day_window, quarter_window, session_offset, session_table
 from quant_assets.demand import proven_files
 from quant_assets.features import across
-from quant_assets.features.catalog import ALL_FEATURES, OF_BARS
+from quant_assets.features.catalog import ALL_FEATURES
 from quant_assets.features.compute import compute
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
@@ -28,7 +28,7 @@ from quant_assets.quality.lookahead import FUTURES, differences, informative_cut
 from quant_assets.quality.withheld import Tables, known
 from quant_assets.schemas import TABLES
 from quant_assets.steps.decisions import nights
-from quant_assets.steps.features import blocks, tables_read
+from quant_assets.steps.features import blocks, read_of_bars, tables_read
 from quant_assets.steps.models import registry, trained_at
 from quant_assets.steps.proof_of_inputs import ROWS, prove_inputs
 from quant_assets.steps.result import StepResult
@@ -166,7 +166,7 @@ class _Scorer:
     def across_and_scores(self, alone: pl.DataFrame, tables: Tables) -> pl.DataFrame:
         """ticker, session, every feature across names, score; a row for each of the features of bars that are given."""
         beside = across.compute(alone.select(*KEY, *across.READ), tables, self.eligible)
-        rows = pl.concat([alone.select(*KEY, *_of_bars(self.work)), beside.drop(KEY)], how="horizontal")
+        rows = pl.concat([alone.select(*KEY, *read_of_bars(self.work)), beside.drop(KEY)], how="horizontal")
         bars = tables["prices"].sort(KEY).select(*KEY, place=pl.int_range(pl.len()).over("ticker"))
         old_enough = rows.join(bars.filter(pl.col("place") >= MIN_HISTORY_SESSIONS), on=KEY, how="semi", maintain_order="left")
         parts = [pl.DataFrame(schema={"ticker": pl.String, "session": pl.Date, SCORE: pl.Float64})]
@@ -175,10 +175,6 @@ class _Scorer:
             scores = pl.Series(SCORE, predict(booster, mine, features=self.work.model_features), dtype=pl.Float64)
             parts.append(mine.select(KEY).with_columns(scores))
         return beside.join(pl.concat(parts), on=KEY, how="left", maintain_order="left")
-
-
-def _of_bars(work: Workspace) -> list[str]:
-    return [name for name in work.model_features if name in OF_BARS]
 
 
 def _some_names(prices: pl.DataFrame, cut: dt.date, seed: int) -> list[str]:
@@ -241,7 +237,7 @@ def _stored(work: Workspace, names: Sequence[str], scorer: _Scorer, tables: Tabl
         mine = {name: rows.filter(pl.col("ticker").is_in(part)) if "ticker" in rows.columns else rows for name, rows in tables.items()}
         alone = compute(mine)
         beside("features", alone, part)
-        narrow.append(alone.select(*KEY, *dict.fromkeys([*across.READ, *_of_bars(work)])))
+        narrow.append(alone.select(*KEY, *dict.fromkeys([*across.READ, *read_of_bars(work)])))
     rows = scorer.across_and_scores(pl.concat(narrow).sort(KEY), tables)
     if set(names) == set(work.universe.tickers):
         beside("cross_section_features", rows.drop(SCORE), names)
