@@ -220,8 +220,9 @@ def test_code_that_changes_in_the_middle_of_a_night(finished: Home, home: Home):
     lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
     worked = [line.split("]", 1)[1].strip() for line in lines if NOTHING_TO_DO not in line]
     assert worked[0].startswith("features and labels: 2007..2013, 6 names")
-    assert worked[1].startswith("pooled model, one a quarter: 2011-01..2013-01")
-    assert [line.split(":")[0] for line in worked[2:]] == [
+    assert worked[1].startswith("features across names: 2007..2013")
+    assert worked[2].startswith("pooled model, one a quarter: 2011-01..2013-01")
+    assert [line.split(":")[0] for line in worked[3:]] == [
         *("out-of-sample scores", "each name's account", "portfolio account", "proof that nothing looks ahead"),
         *("signals and verdicts", "report"),
     ]
