@@ -83,8 +83,8 @@ def _later(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 
 
 def _each_name(work: Workspace) -> pl.DataFrame:
-    """key, window (year), read_at: when features of any name were last written in the year, or in the one before."""
-    wrote = coverage.written(work.lake, "features", work.history.start, work.after_as_of)
+    """key, window (year), read_at: when features of any name were last completed in the year; a name that fails is not ranked."""
+    wrote = coverage.written(work.lake, "features", work.history.start, work.after_as_of, status="complete")
     years = wrote.group_by("window").agg(read_at=pl.col("written_at").max()).sort("window")
     return wrote.select(pl.col("key").unique()).join(years, how="cross")
 

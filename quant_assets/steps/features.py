@@ -73,8 +73,8 @@ def build_across(work: Workspace, windows: Windows, *, run_id: str | None) -> St
     tables = tables_read(work, names.tickers, Window(work.history.start, asked.end))
     values = work.lake.scan("features", keys=names.tickers, window=needed, columns=[*KEY, *across.READ]).collect()
     rows = TABLES["cross_section_features"].conform(across.compute(values, tables, work.eligible(names.tickers), window=asked))
-    work.lake.replace("cross_section_features", rows, keys=None, window=asked)
-    _explain(work, "cross_section_features", rows, tables, None, asked)
+    work.lake.replace("cross_section_features", rows, keys=names.tickers, window=asked)
+    _explain(work, "cross_section_features", rows, tables, names.tickers, asked)
     note(work, "cross_section_features", names.tickers, windows, run_id=run_id, withheld={}, version=work.across_version)
     return StepResult(rows, {"names": len(names.tickers), "left_out": sorted(names.missing)})
 
@@ -100,7 +100,7 @@ def feature_rows(work: Workspace, names: Sequence[str], window: Window, *, ticke
 
 
 def _explain(
-    work: Workspace, table: str, values: pl.DataFrame, tables: Mapping[str, pl.LazyFrame], tickers: Sequence[str] | None, window: Window
+    work: Workspace, table: str, values: pl.DataFrame, tables: Mapping[str, pl.LazyFrame], tickers: Sequence[str], window: Window
 ) -> pl.DataFrame:
     """Writes down why values are null; the rows of `feature_gaps`."""
     without = TABLES["feature_gaps"].conform(gaps(values, tables).with_columns(table=pl.lit(table)))

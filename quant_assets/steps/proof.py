@@ -146,7 +146,7 @@ class _Scorer:
             name: rows.filter(pl.col(TABLES[name].event_time) < day, pl.col("ticker").is_in(names) if "ticker" in rows.columns else True)
             for name, rows in tables.items()
         }
-        since = cut - dt.timedelta(days=DAYS_BEFORE)
+        since = cut - dt.timedelta(days=DAYS_BEFORE) - across.BEFORE
         first: list[pl.DataFrame] = []
 
         def build(given: Tables) -> pl.DataFrame:

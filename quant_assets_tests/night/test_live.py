@@ -167,7 +167,7 @@ def test_the_doctor_tells_what_is_known_of_each_vendor(nights: Nights):
     assert "requests today, no daily limit; breaker closed; fetched: prices of 20" in found["detail"]
     [economy] = [item for item in told["items"] if item["name"] == "source fred"]
     assert economy["detail"].startswith(
-        "FRED_API_KEY set; reachable; 8 requests today, no daily limit; breaker closed; fetched: macro of 20"
+        "FRED_API_KEY set; reachable; 10 requests today, no daily limit; breaker closed; fetched: macro of 20"
     )
 
 
