@@ -66,15 +66,19 @@ def whole_history(tables: Mapping[str, pl.LazyFrame | pl.DataFrame], window: Win
 
 
 def build_across(work: Workspace, windows: Windows, *, run_id: str | None) -> StepResult:
-    """Features across names of the windows, of every name whose features are complete; only eligible ones are ranked."""
+    """Features across names of the windows: at each session of the eligible names that have features of it.
+
+    A name that lacks a session is not ranked there, and changes no rank of an earlier one.
+    """
     asked = work.known(_span(windows))
     needed = Window(asked.start - across.BEFORE, asked.end)
     names = ready(work, work.universe.tickers, {"features": asked})
-    tables = tables_read(work, names.tickers, Window(work.history.start, asked.end))
-    values = work.lake.scan("features", keys=names.tickers, window=needed, columns=[*KEY, *across.READ]).collect()
-    rows = TABLES["cross_section_features"].conform(across.compute(values, tables, work.eligible(names.tickers), window=asked))
-    work.lake.replace("cross_section_features", rows, keys=names.tickers, window=asked)
-    _explain(work, "cross_section_features", rows, tables, names.tickers, asked)
+    every = work.universe.tickers
+    tables = tables_read(work, every, Window(work.history.start, asked.end))
+    values = work.lake.scan("features", keys=every, window=needed, columns=[*KEY, *across.READ]).collect()
+    rows = TABLES["cross_section_features"].conform(across.compute(values, tables, work.eligible(every), window=asked))
+    work.lake.replace("cross_section_features", rows, keys=every, window=asked)
+    _explain(work, "cross_section_features", rows, tables, every, asked)
     note(work, "cross_section_features", names.tickers, windows, run_id=run_id, withheld={}, version=work.across_version)
     return StepResult(rows, {"names": len(names.tickers), "left_out": sorted(names.missing)})
 

@@ -238,7 +238,9 @@ def _stored(work: Workspace, names: Sequence[str], scorer: _Scorer, tables: Tabl
         alone = compute(mine)
         beside("features", alone, part)
         narrow.append(alone.select(*KEY, *dict.fromkeys([*across.READ, *read_of_bars(work)])))
-    rows = scorer.across_and_scores(pl.concat(narrow).sort(KEY), tables)
+    # ranked are those whose features are stored, which a name that fails tonight lacks
+    there = work.lake.scan("features", keys=names, window=work.history, columns=KEY).collect()
+    rows = scorer.across_and_scores(pl.concat(narrow).join(there, on=KEY, how="semi").sort(KEY), tables)
     if set(names) == set(work.universe.tickers):
         beside("cross_section_features", rows.drop(SCORE), names)
     beside("oos_predictions", rows.drop_nulls(SCORE).select(*KEY, SCORE), names)
