@@ -104,7 +104,7 @@ def look_back(name: str) -> str:
     """In words."""
     feature = CATALOG[name]
     told = wording.count(feature.lookback, "session") if feature.lookback else "none"
-    return f"{told}, and every earlier bar with fading weight" if feature.recursive else told
+    return f"{told}, and every earlier bar" if feature.recursive else told
 
 
 def in_range(name: str) -> str:

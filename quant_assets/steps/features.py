@@ -126,6 +126,11 @@ def blocks(work: Workspace, tickers: Sequence[str]) -> Iterator[list[str]]:
         yield list(tickers[place : place + n])
 
 
+def tables_of_model(work: Workspace) -> tuple[str, ...]:
+    """The tables whose features the model reads: one that lacks a session of a name must not reach it as nulls."""
+    return ("features", "cross_section_features") if set(work.model_features) & set(ACROSS) else ("features",)
+
+
 def read_of_bars(work: Workspace) -> list[str]:
     """What the model reads of each name's bars."""
     return [name for name in work.model_features if name in OF_BARS]

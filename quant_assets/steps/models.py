@@ -18,7 +18,7 @@ from quant_assets.models.pooled import TrainedModel, importances, predict, train
 from quant_assets.models.registry import ModelRegistry
 from quant_assets.models.terms import MODEL_NAME
 from quant_assets.schemas import TABLES
-from quant_assets.steps.features import feature_rows
+from quant_assets.steps.features import feature_rows, tables_of_model
 from quant_assets.steps.guard import note, ready
 from quant_assets.steps.result import StepResult
 from quant_assets.validation.skill import Skill, measure
@@ -78,7 +78,7 @@ def complete_names(work: Workspace, window: Window) -> list[str]:
     LookbackIncomplete : none is complete.
     """
     lacking: set[str] = set()
-    for table in ("features", "labels"):
+    for table in (*tables_of_model(work), "labels"):
         expected = coverage.listed_sessions(work.universe, window, table=table)
         lacking |= set(coverage.holes(expected, coverage.stored_sessions(work.lake, table, window))["key"])
     listed = coverage.listed_sessions(work.universe, window)["key"].unique().sort()
@@ -93,7 +93,7 @@ def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     """Scores of each quarter by the model of its cut-off. A name without 252 sessions of history gets a row without a score."""
     models = registry(work)
     last = work.known(max(windows.values(), key=lambda window: window.end))
-    names = ready(work, tickers, {"features": Window(work.history.start, last.end)})
+    names = ready(work, tickers, dict.fromkeys(tables_of_model(work), Window(work.history.start, last.end)))
     parts = []
     for window in windows.values():
         asked = work.known(window)
