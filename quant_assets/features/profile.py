@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from arch.bootstrap import CircularBlockBootstrap
 
 from quant_assets.adjustments import forward_adjusted
+from quant_assets.validation.bootstrap import circular_blocks
 
 HORIZONS = (1, 5, 20)
 """Sessions ahead."""
@@ -144,8 +144,8 @@ def _interval(horizon: int, series: Floats, across: bool) -> Ic:
     """Circular block bootstrap over sessions, blocks of a month or of twice the horizon: windows ahead overlap."""
     if series.size < FEWEST_ROWS:
         return Ic(horizon, None, None, None, across)
-    bootstrap = CircularBlockBootstrap(min(max(BLOCK_SESSIONS, 2 * horizon), series.size), series, seed=SEED)
-    draws = bootstrap.apply(np.mean, RESAMPLES)
+    drawn = circular_blocks(series.size, block=max(BLOCK_SESSIONS, 2 * horizon), resamples=RESAMPLES, seed=SEED)
+    draws = [series[places].mean() for places in drawn]
     low, high = np.percentile(draws, [2.5, 97.5])
     return Ic(horizon, float(series.mean()), float(low), float(high), across)
 

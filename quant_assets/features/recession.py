@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.special import log_ndtr, ndtr  # type: ignore[import-untyped]
 
 from quant_assets.features.economy import known_not_older, slope, versions
 from quant_assets.features.feature import Beside, Tables
@@ -63,6 +63,8 @@ class Versions:
 
 def probit(slopes: Floats, states: Floats) -> tuple[float, float] | None:
     """Intercept and coefficient of P(state) = Phi(a + b slope) by maximum likelihood (Newton); None when there is no maximum."""
+    from scipy.special import log_ndtr  # type: ignore[import-untyped]
+
     design = np.column_stack([np.ones_like(slopes), slopes])
     sign = 2 * states - 1
     estimate = np.zeros(2)
@@ -92,7 +94,7 @@ def estimate(slopes: Floats, states: Floats, month: int) -> float | None:
     if len(y) < LEAST_MONTHS or np.sum((y[1:] == 1) & (y[:-1] == 0)) < LEAST_RECESSIONS or np.isnan(slopes[month]):
         return None
     fitted = probit(x, y)
-    return None if fitted is None else float(ndtr(fitted[0] + fitted[1] * slopes[month]))
+    return None if fitted is None else NormalDist().cdf(fitted[0] + fitted[1] * slopes[month])
 
 
 def probabilities(tables: Tables, first: dt.datetime, last: dt.datetime) -> pl.DataFrame:

@@ -12,17 +12,19 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import xgboost as xgb
-from sklearn.metrics import log_loss, roc_auc_score
 
 from quant_assets.errors import ModelError
 from quant_assets.features.catalog import feature_set_hash
 from quant_assets.models.terms import MEMBERS, MIN_HISTORY_SESSIONS
 from quant_assets.validation.purged import learnable, recent_slice
+
+if TYPE_CHECKING:
+    import xgboost as xgb
 
 VALIDATION_SESSIONS = 252
 MIN_TRAINING_SESSIONS = 2 * VALIDATION_SESSIONS
@@ -100,6 +102,8 @@ def train(rows: pl.DataFrame, cutoff: dt.date, *, with_members: bool, features: 
     ------
     ModelError : fewer than 504 sessions, or only one class.
     """
+    import xgboost as xgb  # with scikit-learn two seconds: only where something is trained
+
     n_sessions = rows["session"].n_unique()
     if n_sessions < MIN_TRAINING_SESSIONS or rows["label"].n_unique() < 2:
         raise ModelError(
@@ -183,12 +187,16 @@ def _values(rows: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float
 
 
 def _matrix(rows: pl.DataFrame, features: Sequence[str], *, like: xgb.DMatrix | None = None) -> xgb.QuantileDMatrix:
+    import xgboost as xgb
+
     label = rows["label"].to_numpy()
     return xgb.QuantileDMatrix(_values(rows, features), label=label, feature_names=list(features), nthread=1, ref=like)
 
 
 def _members(rows: pl.DataFrame, features: Sequence[str], best_round: int, *, seed: int) -> tuple[xgb.Booster, ...]:
     """Models fitted on resampled blocks of sessions: a session drawn twice weighs twice, one not drawn not at all."""
+    import xgboost as xgb
+
     session = rows["session"].rank("dense").to_numpy().astype(np.int64) - 1
     n_sessions = int(session.max()) + 1
     n_blocks = -(-n_sessions // MEMBER_BLOCK_SESSIONS)
@@ -207,5 +215,7 @@ def _members(rows: pl.DataFrame, features: Sequence[str], best_round: int, *, se
 
 
 def _validation_scores(scout: xgb.Booster, held: xgb.DMatrix, validation: pl.DataFrame, best_round: int) -> tuple[float, float]:
+    from sklearn.metrics import log_loss, roc_auc_score
+
     score, label = scout.predict(held, iteration_range=(0, best_round)), validation["label"].to_numpy()
     return float(log_loss(label, score)), float(roc_auc_score(label, score))

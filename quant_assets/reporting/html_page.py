@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import polars as pl
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from quant_assets.backtest.rules import STRATEGIES
 from quant_assets.backtest.run import PORTFOLIO
@@ -48,6 +47,8 @@ def write_html(inputs: ReportInputs, path: Path) -> None:
 
 def render(inputs: ReportInputs) -> str:
     """The page as text; plotly is in it once."""
+    from plotly.offline import get_plotlyjs
+
     scripts = {
         "early": Markup("document.documentElement.classList.add('js')"),
         "plotly": Markup(get_plotlyjs()),

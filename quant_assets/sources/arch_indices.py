@@ -11,16 +11,14 @@ import polars as pl
 
 from quant_assets.calendars import Window
 from quant_assets.sources.base import among, known_at_close
+from quant_assets.sources.packaged import packaged_file
 
 SERIES = ("nasdaq", "sp500")
 
 
 @cache
 def _bars(series: str) -> pd.DataFrame:
-    from arch.data import nasdaq, sp500  # arch compiles and imports its models for a second: only when asked for
-
-    loaded: pd.DataFrame = {"nasdaq": nasdaq, "sp500": sp500}[series].load()
-    return loaded
+    return pd.read_csv(packaged_file("arch", "data", series, f"{series}.csv.gz"), index_col="Date", parse_dates=True)
 
 
 class ArchIndices:

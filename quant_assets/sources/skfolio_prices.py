@@ -15,16 +15,14 @@ import polars as pl
 
 from quant_assets.calendars import Window
 from quant_assets.sources.base import among, known_at_close
+from quant_assets.sources.packaged import packaged_file
 
 PRICE_STEP_USD = 0.001
 
 
 @cache
 def _closes() -> pd.DataFrame:
-    from skfolio.datasets import load_sp500_dataset  # imports 2 s of optimisation code: only when asked for
-
-    closes: pd.DataFrame = load_sp500_dataset()
-    return closes
+    return pd.read_csv(packaged_file("skfolio", "datasets", "data", "sp500_dataset.csv.gz"), index_col=0, parse_dates=True)
 
 
 class SkfolioPrices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -15,7 +15,6 @@ from quant_assets.interrupts import held_back
 from quant_assets.lake import coverage
 from quant_assets.membership import inside
 from quant_assets.models.pooled import TrainedModel, importances, predict, train, training_rows, with_history
-from quant_assets.models.registry import ModelRegistry
 from quant_assets.models.terms import MODEL_NAME
 from quant_assets.schemas import TABLES
 from quant_assets.steps.features import feature_rows, tables_of_model
@@ -24,10 +23,15 @@ from quant_assets.steps.result import StepResult
 from quant_assets.validation.skill import Skill, measure
 from quant_assets.workspace import Workspace
 
+if TYPE_CHECKING:
+    from quant_assets.models.registry import ModelRegistry
+
 Windows = Mapping[str, Window]
 
 
 def registry(work: Workspace) -> ModelRegistry:
+    from quant_assets.models.registry import ModelRegistry  # MLflow takes two seconds to import: only for who reads or writes models
+
     return ModelRegistry(work.settings.mlflow_uri, work.settings.mlflow_artifacts)
 
 

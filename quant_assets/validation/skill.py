@@ -6,20 +6,21 @@ Returns of a strategy are `backtest/metrics.py`'s business.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from arch.bootstrap import CircularBlockBootstrap
-from sklearn.metrics import log_loss, roc_auc_score
+
+from quant_assets.validation.bootstrap import circular_blocks
 
 BLOCK_SESSIONS = 21
 RESAMPLES = 300
 SEED = 20130301
 MIN_NAMES = 5
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -93,36 +94,38 @@ def measure(scored: pl.DataFrame, *, threshold: float) -> Skill:
         rank_ic_low=ic_low,
         rank_ic_high=ic_high,
         share_above_threshold=float((score > threshold).mean()),
-        log_loss=float(log_loss(label, score)),
-        base_log_loss=float(log_loss(label, rows["base_rate"].to_numpy())),
+        log_loss=_log_loss(label, score),
+        base_log_loss=_log_loss(label, rows["base_rate"].to_numpy()),
         by_year=tuple(by_year),
     )
 
 
 def _auc(rows: pl.DataFrame) -> float:
-    return float(roc_auc_score(rows["label"].to_numpy(), rows["score"].to_numpy()))
+    return next(_aucs(rows, lambda n_days: [np.arange(n_days)]))
 
 
 def _auc_interval(rows: pl.DataFrame) -> tuple[float, float]:
-    """95 % interval of the AUC; whole sessions are resampled, since names of one session move together.
+    """95 % interval of the AUC; whole sessions are resampled, since names of one session move together."""
+    return _limits(_aucs(rows, _resamples))
 
-    A session drawn twice weighs twice: the rows are sorted by score once, and each resample is one pass of weighted counts of pairs
-    (a positive above a negative counts 1, tied scores count 1/2).
+
+def _aucs(rows: pl.DataFrame, draws: Callable[[int], Iterable[Places]]) -> Iterator[float]:
+    """AUC with each row weighted by how often its session was drawn, for each of the draws among so many sessions.
+
+    The rows are sorted by score once, and each draw is one pass of weighted counts of pairs: a positive above a negative counts 1, tied
+    scores count 1/2.
     """
     ordered = rows.sort("score").with_columns(day=pl.col("session").rank("dense") - 1, tie=pl.col("score").rle_id())
     day, label = ordered["day"].to_numpy(), ordered["label"].to_numpy()
     tie_starts = np.flatnonzero(np.diff(ordered["tie"].to_numpy(), prepend=-1))
     n_days = int(day.max()) + 1
-
-    def auc(chosen: npt.NDArray[np.int64]) -> float:
+    for chosen in draws(n_days):
         weight = np.bincount(chosen, minlength=n_days)[day]
         positive = np.add.reduceat(weight * label, tie_starts)
         negative = np.add.reduceat(weight * (1 - label), tie_starts)
         pairs = positive.sum() * negative.sum()
         below = np.cumsum(negative) - negative
-        return float((positive * (below + negative / 2)).sum() / pairs) if pairs else 0.5
-
-    return _interval(np.arange(n_days), auc)
+        yield float((positive * (below + negative / 2)).sum() / pairs) if pairs else 0.5
 
 
 def _rank_ic(rows: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
@@ -135,12 +138,19 @@ def _rank_ic(rows: pl.DataFrame) -> tuple[float | None, float | None, float | No
     )
     if len(ics) < 2:
         return None, None, None
-    return float(ics.mean()), *_interval(ics, lambda chosen: float(chosen.mean()))
+    return float(ics.mean()), *_limits(float(ics[chosen].mean()) for chosen in _resamples(len(ics)))
 
 
-def _interval(values: npt.NDArray[Any], statistic: Callable[[npt.NDArray[Any]], float]) -> tuple[float, float]:
-    """2.5 and 97.5 percentile of a statistic of resampled blocks of `values`, one value a session."""
-    bootstrap = CircularBlockBootstrap(min(BLOCK_SESSIONS, len(values)), values, seed=SEED)
-    draws = np.array([statistic(data[0][0]) for data in bootstrap.bootstrap(RESAMPLES)])
-    low, high = np.percentile(draws, [2.5, 97.5])
+def _log_loss(label: npt.NDArray[Any], score: npt.NDArray[np.float64]) -> float:
+    """Mean of -ln(probability given to what happened), nats."""
+    return float(-np.log(np.where(label == 1, score, 1 - score)).mean())
+
+
+def _resamples(n_sessions: int) -> Iterator[Places]:
+    return circular_blocks(n_sessions, block=BLOCK_SESSIONS, resamples=RESAMPLES, seed=SEED)
+
+
+def _limits(draws: Iterator[float]) -> tuple[float, float]:
+    """2.5 and 97.5 percentile."""
+    low, high = np.percentile(list(draws), [2.5, 97.5])
     return float(low), float(high)

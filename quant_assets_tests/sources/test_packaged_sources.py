@@ -8,17 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from quant_assets.calendars import Window, session_close, sessions, year_window
-from quant_assets.errors import BadArgument
+from quant_assets.errors import BadArgument, SourceError
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Settings
 from quant_assets.sources import source_named, sources
-from quant_assets.sources.arch_indices import ArchIndices
+from quant_assets.sources.arch_indices import SERIES, ArchIndices
 from quant_assets.sources.bokeh_stocks import TICKERS, BokehStocks
+from quant_assets.sources.packaged import packaged_file
 from quant_assets.sources.skfolio_prices import SkfolioPrices
 from quant_assets_tests.small import EVERYTHING, FETCHED_AT, delivered
 
@@ -179,3 +181,34 @@ def test_a_profile_without_a_source_and_a_wrong_name():
         sources(offline, "macro")
     with pytest.raises(BadArgument, match="no source 'yahoo' for prices; the universe file may name bokeh, skfolio"):
         source_named(offline, "prices", "yahoo")
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_the_file_of_arch_is_read_as_arch_reads_it(series: str):
+    from arch.data import nasdaq, sp500
+
+    theirs = {"nasdaq": nasdaq, "sp500": sp500}[series].load()
+    ours = ArchIndices().fetch([series], Window(D(1900, 1, 1), D(2100, 1, 1))).drop(columns="series").set_index("date")
+    pd.testing.assert_frame_equal(ours, theirs, check_names=False)
+
+
+def test_the_file_of_skfolio_is_read_as_skfolio_reads_it():
+    from skfolio.datasets import load_sp500_dataset
+
+    theirs = load_sp500_dataset()
+    ours = SkfolioPrices().fetch(list(theirs.columns), Window(D(1900, 1, 1), D(2100, 1, 1)))
+    wide = ours.pivot(index="date", columns="ticker", values="adj_close")[list(theirs.columns)]
+    pd.testing.assert_frame_equal(wide, theirs, check_names=False)
+
+
+def test_what_is_offered_is_told_without_importing_the_packages():
+    told = "from quant_assets.sources.arch_indices import ArchIndices; from quant_assets.sources.skfolio_prices import SkfolioPrices; "
+    told += "ArchIndices().offers(); SkfolioPrices().offers(); import sys; print({'arch', 'skfolio'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_a_file_that_a_package_no_longer_has_is_named():
+    with pytest.raises(SourceError, match=r"arch has no file data/nikkei\.csv; install the versions of constraints\.txt again"):
+        packaged_file("arch", "data", "nikkei.csv")
+    with pytest.raises(SourceError, match="no_such_package has no file"):
+        packaged_file("no_such_package", "x")
