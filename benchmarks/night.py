@@ -124,7 +124,7 @@ def prices_to_features() -> dict[str, float]:
 def bare_features(lake: str, target: Path) -> None:
     """The expressions of bars on the stored files as a notebook would write it: no guard, no schema, no reasons, one file out."""
     from quant_assets.features.catalog import OF_BARS
-    from quant_assets.features.shared import root_names, with_shared
+    from quant_assets.features.shared import evaluate, root_names
 
     index = pl.scan_parquet(f"{lake}/index_prices/*/*.parquet").filter(pl.col("series") == "sp500")
     bars = (
@@ -143,9 +143,8 @@ def bare_features(lake: str, target: Path) -> None:
     )
     there = set(bars.collect_schema())
     of_bars = {name: one for name, one in OF_BARS.items() if root_names([one.expression]) <= there}
-    features = [one.expression.over("ticker").alias(name) for name, one in of_bars.items()]
-    bars = with_shared(bars.collect(), features).lazy()
-    bars.select("ticker", "session", *features).collect().write_parquet(target, compression="zstd")
+    features = [one.expression.alias(name) for name, one in of_bars.items()]
+    evaluate(bars.collect(), [pl.col("session"), *features]).write_parquet(target, compression="zstd")
 
 
 CHILDREN: dict[str, Callable[[], dict[str, float]]] = {

@@ -20,11 +20,27 @@ import polars as pl
 from quant_assets.features import bar_shape
 from quant_assets.features.bar_shape import FAMILY, SOURCE
 from quant_assets.features.feature import CLOSES, RANGES, VOLUMES, Feature
-from quant_assets.features.windows import correlation, highest, lowest, place_of_highest, place_of_lowest, simple_average, spread, still
+from quant_assets.features.shared import shared
+from quant_assets.features.windows import (
+    correlation,
+    deviation,
+    highest,
+    lowest,
+    mean,
+    place_of_highest,
+    place_of_lowest,
+    quantile,
+    rank,
+    still,
+    total,
+    weighted_sum,
+)
 
 SPANS = (5, 10, 20, 30, 60)
 CLOSE, HIGH, LOW, VOLUME = pl.col("adj_close"), pl.col("adj_high"), pl.col("adj_low"), pl.col("adj_volume")
 BEFORE, VOLUME_BEFORE = CLOSE.shift(1), VOLUME.shift(1)
+PLACE = shared("place", pl.int_range(pl.len()).cast(pl.Float64))
+"""Of the bar among its name's, from 0."""
 TRADED = tuple(dict.fromkeys((*VOLUMES, *CLOSES)))
 HIGHS, LOWS = ("prices.high", *CLOSES), ("prices.low", *CLOSES)
 
@@ -38,7 +54,7 @@ def slope_weights(sessions: int) -> list[float]:
 
 def regression_slope(sessions: int) -> pl.Expr:
     """Slope of the least-squares line through the last `sessions` closes, fraction of the close a session."""
-    return CLOSE.rolling_sum(sessions, weights=slope_weights(sessions)) / CLOSE
+    return weighted_sum(CLOSE, slope_weights(sessions)) / CLOSE
 
 
 def regression_residual(sessions: int) -> pl.Expr:
@@ -49,22 +65,17 @@ def regression_residual(sessions: int) -> pl.Expr:
     """
     end = [1 / sessions + weight * (sessions - 1) / 2 for weight in slope_weights(sessions)]
     weights = [-weight for weight in end[:-1]] + [1 - end[-1]]
-    return CLOSE.rolling_sum(sessions, weights=weights) / CLOSE
+    return weighted_sum(CLOSE, weights) / CLOSE
 
 
 def r_squared(sessions: int) -> pl.Expr:
     """Share of the scatter of the last `sessions` closes that the least-squares line explains, 0..1."""
-    return correlation(CLOSE, pl.int_range(pl.len()).cast(pl.Float64), sessions) ** 2
-
-
-def quantile(part: float, sessions: int) -> pl.Expr:
-    """The close below which `part` of the last `sessions` closes lie, linear between two of them."""
-    return CLOSE.rolling_quantile(part, interpolation="linear", window_size=sessions)
+    return correlation(CLOSE, PLACE, sessions) ** 2
 
 
 def stochastic(sessions: int) -> pl.Expr:
     """Close within the range of the last `sessions` bars: 0 at its low, 1 at its high."""
-    bottom, top = lowest("adj_low", sessions), highest("adj_high", sessions)
+    bottom, top = lowest(LOW, sessions), highest(HIGH, sessions)
     return (CLOSE - bottom) / (top - bottom)
 
 
@@ -80,7 +91,7 @@ def change_correlation(sessions: int) -> pl.Expr:
 
 def share(condition: pl.Expr, sessions: int) -> pl.Expr:
     """Part of the last `sessions` bars on which the condition held."""
-    return condition.cast(pl.Float64).rolling_sum(sessions) / sessions
+    return mean(condition.cast(pl.Float64), sessions)
 
 
 def one_sidedness(column: pl.Expr, sessions: int) -> pl.Expr:
@@ -89,15 +100,14 @@ def one_sidedness(column: pl.Expr, sessions: int) -> pl.Expr:
     The rises less the falls are what the column has gained, so one sum does: `alpha_sump` is (1 + this) / 2, `alpha_sumn` (1 - this) / 2.
     """
     moves = (column - column.shift(1)).abs()
-    gained = (column - column.shift(sessions)) / moves.rolling_sum(sessions)
+    gained = (column - column.shift(sessions)) / total(moves, sessions)
     return pl.when(~still(column, sessions)).then(gained.clip(-1, 1))
 
 
 def money_spread(sessions: int) -> pl.Expr:
     """Standard deviation over mean of absolute return times volume; null where it was 0 throughout."""
     moved = (CLOSE / BEFORE - 1).abs() * VOLUME
-    uneven = moved.rolling_std(sessions, ddof=1) / moved.rolling_mean(sessions)
-    return pl.when(still(moved, sessions - 1)).then(pl.when(moved > 0).then(0.0)).otherwise(uneven)
+    return deviation(moved, sessions) / mean(moved, sessions)
 
 
 class Statistic(NamedTuple):
@@ -122,11 +132,11 @@ STATISTICS = (
         "close[t-{n}] / close[t]", "the close of {n} sessions ago against this one: below 1 after a rise",
     ),
     Statistic(
-        "ma", lambda n: simple_average("adj_close", n) / CLOSE, CLOSES, 0, "ratio", 0.0, None,
+        "ma", lambda n: mean(CLOSE, n) / CLOSE, CLOSES, 0, "ratio", 0.0, None,
         "SMA(close, {n}) / close", "average close of {n} sessions against this one: below 1 where the price stands above its average",
     ),
     Statistic(
-        "std", lambda n: spread(CLOSE, n) / CLOSE, CLOSES, 0, "fraction of close", 0.0, None,
+        "std", lambda n: deviation(CLOSE, n) / CLOSE, CLOSES, 0, "fraction of close", 0.0, None,
         "std(close, {n}) / close, ddof 1", "how widely the closes of {n} sessions scattered",
     ),
     Statistic(
@@ -144,25 +154,25 @@ STATISTICS = (
         "how far the close stands above (+) or below (-) the trend line of {n} sessions",
     ),
     Statistic(
-        "max", lambda n: highest("adj_high", n) / CLOSE, HIGHS, 0, "ratio", 0.0, None,
+        "max", lambda n: highest(HIGH, n) / CLOSE, HIGHS, 0, "ratio", 0.0, None,
         "max(high, {n}) / close", "how far below the high of {n} sessions the close stands: 1 at the high", NO_BAR,
     ),
     Statistic(
-        "min", lambda n: lowest("adj_low", n) / CLOSE, LOWS, 0, "ratio", 0.0, None,
+        "min", lambda n: lowest(LOW, n) / CLOSE, LOWS, 0, "ratio", 0.0, None,
         "min(low, {n}) / close", "how far above the low of {n} sessions the close stands: 1 at the low", NO_BAR,
     ),
     Statistic(
-        "qtlu", lambda n: quantile(0.8, n) / CLOSE, CLOSES, 0, "ratio", 0.0, None,
+        "qtlu", lambda n: quantile(CLOSE, 0.8, n) / CLOSE, CLOSES, 0, "ratio", 0.0, None,
         "80 % quantile of {n} closes / close, linear between two",
         "where the upper fifth of {n} closes begins: below 1 where this one is in it",
     ),
     Statistic(
-        "qtld", lambda n: quantile(0.2, n) / CLOSE, CLOSES, 0, "ratio", 0.0, None,
+        "qtld", lambda n: quantile(CLOSE, 0.2, n) / CLOSE, CLOSES, 0, "ratio", 0.0, None,
         "20 % quantile of {n} closes / close, linear between two",
         "where the lower fifth of {n} closes ends: above 1 where this one is in it",
     ),
     Statistic(
-        "rank", lambda n: CLOSE.rolling_rank(n, method="average") / n, CLOSES, 0, "fraction of window", 0.0, 1.0,
+        "rank", lambda n: rank(CLOSE, n) / n, CLOSES, 0, "fraction of window", 0.0, 1.0,
         "rank of the close among the last {n} / {n}, equal ones share the mean of their ranks",
         "how many of the last {n} closes this one is above: 1 is the highest",
     ),
@@ -207,7 +217,7 @@ STATISTICS = (
         "share of the last {n} sessions with close[t] < close[t-1]", "how often the price fell in {n} sessions",
     ),
     Statistic(
-        "cntd", lambda n: (CLOSE - BEFORE).sign().rolling_sum(n) / n, CLOSES, 1, "fraction of sessions", -1.0, 1.0,
+        "cntd", lambda n: mean((CLOSE - BEFORE).sign(), n), CLOSES, 1, "fraction of sessions", -1.0, 1.0,
         "cntp - cntn over {n} sessions", "rises less falls among {n} sessions",
     ),
     Statistic(
@@ -226,12 +236,12 @@ STATISTICS = (
         "the close has not moved for {n} sessions",
     ),
     Statistic(
-        "vma", lambda n: VOLUME.rolling_mean(n) / VOLUME, VOLUMES, 0, "ratio", 0.0, None,
+        "vma", lambda n: mean(VOLUME, n) / VOLUME, VOLUMES, 0, "ratio", 0.0, None,
         "SMA(volume, {n}) / volume", "average volume of {n} sessions against this one: below 1 on a busy day",
         "a volume of the window is missing or this one is 0",
     ),
     Statistic(
-        "vstd", lambda n: spread(VOLUME, n) / VOLUME, VOLUMES, 0, "ratio", 0.0, None,
+        "vstd", lambda n: deviation(VOLUME, n) / VOLUME, VOLUMES, 0, "ratio", 0.0, None,
         "std(volume, {n}) / volume, ddof 1", "how unevenly {n} sessions were traded",
         "a volume of the window is missing or this one is 0",
     ),

@@ -8,7 +8,7 @@ import polars_talib as talib
 from quant_assets.features.feature import CLOSES, FLAG, RANGES, Feature
 from quant_assets.features.shared import shared
 from quant_assets.features.volatility import average_true_range
-from quant_assets.features.windows import highest, lowest, moved, simple_average, still
+from quant_assets.features.windows import deviation, highest, lowest, mean, moved
 
 FAMILY = "bands"
 CLOSE = pl.col("adj_close")
@@ -17,7 +17,7 @@ SQUEEZE_SESSIONS = 90
 
 def bollinger_bands(sessions: int, width: float) -> tuple[pl.Expr, pl.Expr]:
     """Middle (simple average of the close) and half width (`width` population standard deviations) of the bands."""
-    return simple_average("adj_close", sessions), width * shared(f"std_adj_close_{sessions}", CLOSE.rolling_std(sessions, ddof=0))
+    return mean(CLOSE, sessions), width * deviation(CLOSE, sessions, ddof=0)
 
 
 def keltner_channel(sessions: int, range_sessions: int, width: float) -> tuple[pl.Expr, pl.Expr]:
@@ -30,7 +30,7 @@ def donchian_channel(sessions: int) -> tuple[pl.Expr, pl.Expr]:
     """Lowest low and highest high of the `sessions` bars before this one, null where this bar or one of those has no high or low."""
     high, low = pl.col("adj_high"), pl.col("adj_low")
     whole = high.is_not_null() & low.is_not_null()
-    return pl.when(whole).then(lowest("adj_low", sessions).shift(1)), pl.when(whole).then(highest("adj_high", sessions).shift(1))
+    return pl.when(whole).then(lowest(low, sessions).shift(1)), pl.when(whole).then(highest(high, sessions).shift(1))
 
 
 def squeeze(width: pl.Expr, sessions: int) -> pl.Expr:
@@ -44,8 +44,7 @@ def squeeze(width: pl.Expr, sessions: int) -> pl.Expr:
 
 
 MIDDLE, HALF_WIDTH = bollinger_bands(20, 2.0)
-# A close that stands still has a spread of 0, which rounding in a rolling sum need not say.
-BOLLINGER_WIDTH = shared("bollinger_width", pl.when(still(CLOSE, 19)).then(0.0).otherwise(2 * HALF_WIDTH / MIDDLE))
+BOLLINGER_WIDTH = shared("bollinger_width", 2 * HALF_WIDTH / MIDDLE)
 KELTNER_MIDDLE, KELTNER_HALF = keltner_channel(20, 10, 2.0)
 LOWEST, HIGHEST = donchian_channel(20)
 BOLLINGER_SOURCE = "Bollinger (2001), Bollinger on Bollinger Bands, ch. 7-8; TA-Lib BBANDS(20, 2, 2), ddof 0"

@@ -6,17 +6,18 @@ import datetime as dt
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import polars as pl
-import polars.selectors as cs
 
 from quant_assets.adjustments import PRICES, forward_adjusted, in_order
 from quant_assets.calendars import Window, session_table
 from quant_assets.errors import BadArgument, QuantAssetsError
 from quant_assets.features.catalog import BESIDE, OF_BARS, select
 from quant_assets.features.feature import Feature
-from quant_assets.features.shared import root_names, with_shared
+from quant_assets.features.shared import evaluate, root_names
 from quant_assets.schemas import TABLES
 
 INDEX_SERIES = "sp500"
@@ -24,6 +25,7 @@ EVER = Window(dt.date.min, dt.date.max)
 ROW = ["ticker", "session"]
 READ = tuple(dict.fromkeys(["prices", "index_prices", *(table for beside in BESIDE for table in beside.tables)]))
 """The tables that features read."""
+ROWS_AT_ONCE = 150_000
 LOOKBACK_STEPS = (64, 260)
 """Sessions: where the groups of `_alike` end."""
 
@@ -96,13 +98,22 @@ def _values(bars: pl.DataFrame, features: Sequence[Feature], window: Window | No
             place, first = pl.int_range(pl.len()).over("ticker"), pl.when(inside).then(pl.int_range(pl.len()).over("ticker")).min()
             bars = bars.filter(place >= first.over("ticker") - max(feature.lookback for feature in features))
     columns = [feature.expression.alias(feature.name) for feature in features]
-    bars = with_shared(bars, columns)
-    # One aggregation over the names instead of a window function a feature: two thirds of the time.
-    values = bars.lazy().group_by("ticker", maintain_order=True).agg("session", *columns)
-    exploded = values.explode(cs.exclude("ticker"))
-    if window is not None:
-        exploded = exploded.filter(inside)
-    return exploded.select(feature.name for feature in features).collect()
+
+    def evaluated(some: pl.DataFrame) -> pl.DataFrame:
+        values = evaluate(some, [*columns, pl.col("session")])
+        return (values if window is None else values.filter(inside)).select(feature.name for feature in features)
+
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        return pl.concat(pool.map(evaluated, _by_names(bars)))
+
+
+def _by_names(bars: pl.DataFrame) -> list[pl.DataFrame]:
+    """The bars in parts of whole names, so that what is shared among features stays near the processor."""
+    n_parts = max(1, round(bars.height / ROWS_AT_ONCE))
+    first = (bars["ticker"] != bars["ticker"].shift(1)).fill_null(True).arg_true().to_numpy()
+    ends = np.linspace(0, bars.height, n_parts + 1)[1:-1]
+    cuts = np.unique([0, *first[np.minimum(np.searchsorted(first, ends), len(first) - 1)], bars.height])
+    return [bars.slice(begin, end - begin) for begin, end in itertools.pairwise(cuts)] or [bars]
 
 
 def _finite(found: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars_talib as talib
 from quant_assets.features.complete import over_complete
 from quant_assets.features.feature import CLOSES, FLAG, RANGES, Feature
 from quant_assets.features.shared import shared
-from quant_assets.features.windows import every, moved
+from quant_assets.features.windows import every, moved, place_of_highest, place_of_lowest
 
 FAMILY = "trend"
 HIGH, LOW, CLOSE = pl.col("adj_high"), pl.col("adj_low"), pl.col("adj_close")
@@ -26,7 +26,7 @@ def wilder_directional(kernel: Callable[..., pl.Expr], sessions: int) -> pl.Expr
     """
     # Nothing has moved where every close of the window is the one before it, and no high or low is beyond it.
     stands = (CLOSE.shift(1) == CLOSE) & ~((HIGH > CLOSE).fill_null(False) | (LOW < CLOSE).fill_null(False))
-    some_moved = shared(f"moved_bar_{sessions}", ~every(stands, sessions))
+    some_moved = ~every(stands, sessions)
     counts = (CLOSE.is_between(LOW, HIGH) & (HIGH.cum_max() > LOW.cum_min())).fill_null(False)
     complete = shared("bar_since_move", counts)
     value = over_complete(lambda high, low, close: kernel(high, low, close, sessions), HIGH, LOW, CLOSE, complete=complete)
@@ -43,10 +43,9 @@ def aroon(side: str, sessions: int) -> pl.Expr:
 
     Of two equal extremes the later counts. Null where the high (low) is one and the same on all of them, or missing on one.
     """
-    extreme = HIGH if side == "up" else LOW
-    # Both sides of TA-Lib's kernel from one column, so that up does not need the low nor down the high.
-    value = over_complete(lambda column: talib.aroon(column, column, sessions).struct.field(f"aroon{side}"), extreme)
-    return shared(f"aroon_{side}_{sessions}", pl.when(moved(extreme, sessions)).then(value))
+    extreme, place_of = (HIGH, place_of_highest) if side == "up" else (LOW, place_of_lowest)
+    place = place_of(extreme, sessions + 1, latest=True)
+    return pl.when(moved(extreme, sessions)).then(100 * (place - 1) / sessions)
 
 
 def parabolic_sar(acceleration: float, maximum: float) -> pl.Expr:

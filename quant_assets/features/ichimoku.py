@@ -20,7 +20,7 @@ CLOUD_SOURCE = f"{SOURCE}; drawn 26 sessions ahead, where some platforms count t
 
 def middle(sessions: int) -> pl.Expr:
     """Middle between the highest high and the lowest low of `sessions` bars; null where one of them has none."""
-    return (highest("adj_high", sessions) + lowest("adj_low", sessions)) / 2
+    return (highest(HIGH, sessions) + lowest(LOW, sessions)) / 2
 
 
 def leading_spans() -> tuple[pl.Expr, pl.Expr]:

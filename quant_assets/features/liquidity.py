@@ -13,18 +13,13 @@ import polars as pl
 from quant_assets.features.cover_shares import CONCEPT, cover_shares
 from quant_assets.features.feature import CLOSES, RANGES, VOLUMES, Beside, Feature
 from quant_assets.features.shared import shared
-from quant_assets.features.windows import moved
+from quant_assets.features.windows import highest, mean, moved
 
 FAMILY = "liquidity"
 CLOSE, HIGH, LOW, VOLUME = pl.col("adj_close"), pl.col("adj_high"), pl.col("adj_low"), pl.col("volume")
 DOLLARS = pl.when(pl.col("price_basis") == "raw").then(pl.col("close") * VOLUME)
 """Raw close x raw volume of the session: neither splits nor dividends touch it."""
 BESIDE = (Beside(tables=("fundamentals",), columns=("cover_shares",), join=cover_shares),)
-
-
-def mean(values: pl.Expr, sessions: int) -> pl.Expr:
-    """Mean of the last `sessions` bars; null while one of them is."""
-    return values.rolling_mean(sessions, min_samples=sessions)
 
 
 def amihud(sessions: int) -> pl.Expr:
@@ -49,7 +44,7 @@ def roll_spread(sessions: int) -> pl.Expr:
 
 def ranged(sessions: int) -> pl.Expr:
     """Whether one of the last `sessions` bars has a high above its low; null while one has neither."""
-    return (HIGH / LOW).rolling_max(sessions, min_samples=sessions) > 1
+    return highest(HIGH / LOW, sessions) > 1
 
 
 def corwin_schultz(sessions: int) -> pl.Expr:

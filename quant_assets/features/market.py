@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from quant_assets.features.feature import CLOSES, Feature
+from quant_assets.features.windows import deviation, mean
 
 CLOSE, INDEX = pl.col("adj_close"), pl.col("index_close")
 
@@ -16,12 +17,9 @@ def rolling_beta(sessions: int) -> pl.Expr:
     """
     index_return = INDEX / INDEX.shift(1) - 1
     name_return = CLOSE / CLOSE.shift(1) - 1
-
-    def mean(values: pl.Expr) -> pl.Expr:
-        return values.rolling_mean(sessions, min_samples=sessions)
-
-    covariance = mean(name_return * index_return) - mean(name_return) * mean(index_return)
-    return covariance / index_return.rolling_var(sessions, min_samples=sessions, ddof=0)
+    product = mean(name_return, sessions) * mean(index_return, sessions)
+    covariance = mean(name_return * index_return, sessions) - product
+    return covariance / deviation(index_return, sessions, ddof=0) ** 2
 
 
 FEATURES = (

@@ -12,7 +12,7 @@ from quant_assets.features import oscillators
 from quant_assets.features.crossing import crossing
 from quant_assets.features.feature import CLOSES, FLAG, Feature
 from quant_assets.features.shared import shared
-from quant_assets.features.windows import moved, some
+from quant_assets.features.windows import highest, moved, total
 
 FAMILY = "momentum"
 CLOSE = pl.col("adj_close")
@@ -67,8 +67,7 @@ def momentum_skipping_a_month() -> pl.Expr:
 def volume_weighted_return(sessions: int) -> pl.Expr:
     """Mean of the last `sessions` daily total returns, weighted with the split-adjusted volume of their day; null without volume."""
     volume = pl.col("adj_volume")
-    # Not the sum of the volumes: a running sum of zeros after millions may keep a last bit.
-    return pl.when(some(volume > 0, sessions)).then((total_return(1) * volume).rolling_sum(sessions) / volume.rolling_sum(sessions))
+    return total(total_return(1) * volume, sessions) / total(volume, sessions)
 
 
 RSI_SOURCE = "Wilder (1978), New Concepts in Technical Trading Systems, ch. 6; TA-Lib RSI(14)"
@@ -153,7 +152,7 @@ RETURNS = (
     Feature(
         name="high_252_distance",
         family=FAMILY,
-        expression=CLOSE / CLOSE.rolling_max(252) - 1,
+        expression=CLOSE / highest(CLOSE, 252) - 1,
         inputs=CLOSES,
         lookback=251,
         recursive=False,

@@ -11,7 +11,7 @@ import polars_talib as talib
 from quant_assets.features.complete import over_complete
 from quant_assets.features.feature import RANGES, Feature
 from quant_assets.features.shared import shared
-from quant_assets.features.windows import highest, lowest, moved, some
+from quant_assets.features.windows import highest, lowest, mean, moved, total
 
 FAMILY = "momentum"
 HIGH, LOW, CLOSE = pl.col("adj_high"), pl.col("adj_low"), pl.col("adj_close")
@@ -23,7 +23,7 @@ def place_in_range(sessions: int) -> pl.Expr:
 
     Null where low and high are one, where a bar has none, and where the close lies outside, as that of a wrong bar can.
     """
-    top, bottom = highest("adj_high", sessions), lowest("adj_low", sessions)
+    top, bottom = highest(HIGH, sessions), lowest(LOW, sessions)
     return pl.when((top > bottom) & CLOSE.is_between(bottom, top)).then((CLOSE - bottom) / (top - bottom))
 
 
@@ -31,7 +31,7 @@ def stochastic(sessions: int, *smoothing: int) -> pl.Expr:
     """100 times the place in the range, averaged (simple) over as many bars as each number of `smoothing` says, one after the other."""
     value = 100 * place_in_range(sessions)
     for bars in smoothing:
-        value = value.rolling_mean(bars)
+        value = mean(value, bars)
     return value.clip(0.0, 100.0)  # a running mean may pass a bound by its last bit
 
 
@@ -50,32 +50,22 @@ def money_flow_index(sessions: int) -> pl.Expr:
     """
     change, flow = TYPICAL.diff(), TYPICAL * pl.col("adj_volume")
     # By comparisons and not by `when` alone, so that a missing bar is null and no flow of zero.
-    rise = shared("flow_on_rises", flow * (change > 0).cast(pl.Float64))
-    fall = flow * (-change > 0).cast(pl.Float64)
-    flowed = (change != 0) & (flow > 0)
-    risen = rise.rolling_sum(sessions)
-    return pl.when(some(flowed, sessions)).then((100 * risen / (risen + fall.rolling_sum(sessions))).clip(0.0, 100.0))
+    risen, fallen = (total(flow * (side > 0).cast(pl.Float64), sessions) for side in (change, -change))
+    return (100 * risen / (risen + fallen)).clip(0.0, 100.0)
 
 
 def ultimate_oscillator(short: int, medium: int, long: int) -> pl.Expr:
-    """Williams' mean of three buying pressures over true ranges, weights 4, 2, 1; 0..100; null where the shortest has no range.
-
-    `medium` and `long` are multiples of `short`.
-    """
+    """Williams' mean of three buying pressures over true ranges, weights 4, 2, 1; 0..100; null where the shortest has no range."""
     before = CLOSE.shift(1)
     # Null without high, low or close before; with a close outside high and low the pressure would leave its bounds.
     whole = CLOSE.is_between(LOW, HIGH) & before.is_not_null()
     true_low = pl.when(whole).then(pl.min_horizontal(LOW, before))
     true_range, pressure = pl.max_horizontal(HIGH, before) - true_low, CLOSE - true_low
-    ranged = shared(f"ranged_{short}", some(true_range > 0, short))
-    parts = shared(f"pressure_{short}", pressure.rolling_sum(short)), shared(f"true_range_{short}", true_range.rolling_sum(short))
 
     def ratio(bars: int) -> pl.Expr:
-        # Sums of a longer window are made of those of the short one: an addition costs a tenth of a rolling sum.
-        pressures, ranges = (sum((part.shift(k) for k in range(short, bars, short)), start=part) for part in parts)
-        return pressures / ranges
+        return total(pressure, bars) / total(true_range, bars)
 
-    return pl.when(ranged).then(100 * (4 * ratio(short) + 2 * ratio(medium) + ratio(long)) / 7)
+    return 100 * (4 * ratio(short) + 2 * ratio(medium) + ratio(long)) / 7
 
 
 STOCHASTIC_SOURCE = "Lane (1984), Technical Analysis of Stocks & Commodities 2(3); slow version, simple averages: TA-Lib STOCH(14, 3, 3)"

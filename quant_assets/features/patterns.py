@@ -11,6 +11,7 @@ import polars_talib as talib
 
 from quant_assets.features.feature import CLOSES, FLAG, RANGES, Feature
 from quant_assets.features.volatility import average_true_range
+from quant_assets.features.windows import highest, lowest, mean
 
 FAMILY = "patterns"
 OPEN, HIGH, LOW, CLOSE, VOLUME = (pl.col(f"adj_{name}") for name in ("open", "high", "low", "close", "volume"))
@@ -33,13 +34,13 @@ def below(value: pl.Expr, fraction: float, average: pl.Expr) -> pl.Expr:
 
 def before(values: pl.Expr, sessions: int) -> pl.Expr:
     """Plain mean of the `sessions` bars before this one, today excluded."""
-    return values.shift(1).rolling_mean(sessions, min_samples=sessions)
+    return mean(values, sessions).shift(1)
 
 
 def traded_before(sessions: int) -> pl.Expr:
     """Mean volume of the `sessions` bars before this one; null where nothing traded in them."""
-    traded = VOLUME.shift(1).rolling_max(sessions, min_samples=sessions) > 0
-    return pl.when(traded).then(before(VOLUME, sessions))
+    usual = before(VOLUME, sessions)
+    return pl.when(usual > 0).then(usual)
 
 
 def inside_day() -> pl.Expr:
@@ -50,8 +51,8 @@ def inside_day() -> pl.Expr:
 def small_range_day(sessions: int, fraction: float) -> pl.Expr:
     """1.0 where high - low is below `fraction` of its mean over the `sessions` bars before; 0.0 where those had no range at all."""
     extent = HIGH - LOW
-    ranged = extent.shift(1).rolling_max(sessions, min_samples=sessions) > 0
-    return flag(below(extent, fraction, before(extent, sessions)), ranged)
+    usual = before(extent, sessions)
+    return flag(below(extent, fraction, usual), usual > 0)
 
 
 def up_trend() -> pl.Expr:
@@ -74,16 +75,15 @@ def bull_flag() -> pl.Expr:
     It may stay 1 for several bars of one flag, and it says nothing about a later break.
     """
     range_now = average_true_range(14)
-    calm = range_now < range_now.rolling_mean(14, min_samples=14)
+    calm = range_now < mean(range_now, 14)
     narrow = (inside_day() + small_range_day(14, 0.7) > 0).cast(pl.Float64)
-    pause = narrow.rolling_min(3, min_samples=3) > 0
+    pause = lowest(narrow, 3) > 0
     return flag(up_trend(), calm, pause, below(VOLUME, 0.7, traded_before(5)))
 
 
 def breakout(sessions: int, volume_ratio: float) -> pl.Expr:
     """1.0 where the close is above every high of the `sessions` bars before on more than `volume_ratio` times their mean volume."""
-    highest = HIGH.shift(1).rolling_max(sessions, min_samples=sessions)
-    return flag(highest < CLOSE, volume_ratio * traded_before(sessions) * (1 + MARGIN) < VOLUME)
+    return flag(highest(HIGH, sessions).shift(1) < CLOSE, volume_ratio * traded_before(sessions) * (1 + MARGIN) < VOLUME)
 
 
 HIGHS, LOWS = ("prices.high", *CLOSES), ("prices.low", *CLOSES)
@@ -113,7 +113,7 @@ def _flag(
 FEATURES = (
     _flag(
         "higher_high_5",
-        flag(HIGH.shift(1).rolling_max(5, min_samples=5) < HIGH),
+        flag(highest(HIGH, 5).shift(1) < HIGH),
         HIGHS,
         5,
         "high > max(high of the 5 sessions before)",
@@ -123,7 +123,7 @@ FEATURES = (
     ),
     _flag(
         "higher_low_5",
-        flag(LOW.shift(1).rolling_min(5, min_samples=5) < LOW),
+        flag(lowest(LOW, 5).shift(1) < LOW),
         LOWS,
         5,
         "low > min(low of the 5 sessions before)",

@@ -11,6 +11,7 @@ import math
 import polars as pl
 
 from quant_assets.features.feature import BARS, Feature
+from quant_assets.features.windows import deviation, mean
 
 FAMILY = "volatility"
 SESSIONS_A_YEAR = 252
@@ -20,19 +21,19 @@ OPEN, HIGH, LOW, CLOSE = (pl.col(name) for name in ("open", "high", "low", "clos
 
 def parkinson_variance(sessions: int) -> pl.Expr:
     """Variance of a session: mean of ln(high / low)^2, over 4 ln 2."""
-    return (HIGH / LOW).log().pow(2).rolling_mean(sessions, min_samples=sessions) / (4 * math.log(2))
+    return mean((HIGH / LOW).log().pow(2), sessions) / (4 * math.log(2))
 
 
 def garman_klass_variance(sessions: int) -> pl.Expr:
     """Variance of a session: mean of ln(high / low)^2 / 2 - (2 ln 2 - 1) ln(close / open)^2."""
     term = 0.5 * (HIGH / LOW).log().pow(2) - (2 * math.log(2) - 1) * (CLOSE / OPEN).log().pow(2)
-    return term.rolling_mean(sessions, min_samples=sessions)
+    return mean(term, sessions)
 
 
 def rogers_satchell_variance(sessions: int) -> pl.Expr:
     """Variance of a session: mean of ln(high / close) ln(high / open) + ln(low / close) ln(low / open)."""
     term = (HIGH / CLOSE).log() * (HIGH / OPEN).log() + (LOW / CLOSE).log() * (LOW / OPEN).log()
-    return term.rolling_mean(sessions, min_samples=sessions)
+    return mean(term, sessions)
 
 
 def yang_zhang_variance(sessions: int) -> pl.Expr:
@@ -42,8 +43,8 @@ def yang_zhang_variance(sessions: int) -> pl.Expr:
     k = 0.34 / (1.34 + (n + 1) / (n - 1)), which makes the variance of the estimate smallest (their eq. 8 with alpha 1.34).
     """
     k = 0.34 / (1.34 + (sessions + 1) / (sessions - 1))
-    overnight = (pl.col("adj_open") / pl.col("adj_close").shift(1)).log().rolling_var(sessions, min_samples=sessions, ddof=1)
-    intraday = (CLOSE / OPEN).log().rolling_var(sessions, min_samples=sessions, ddof=1)
+    overnight = deviation((pl.col("adj_open") / pl.col("adj_close").shift(1)).log(), sessions) ** 2
+    intraday = deviation((CLOSE / OPEN).log(), sessions) ** 2
     return overnight + k * intraday + (1 - k) * rogers_satchell_variance(sessions)
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from quant_assets.features.feature import CLOSES, VOLUMES, Feature
 from quant_assets.features.shared import shared
-from quant_assets.features.windows import weighted_sum
+from quant_assets.features.windows import deviation, mean, quantile, rank, weighted_sum
 
 FAMILY = "stationary"
 CLOSE, VOLUME = pl.col("adj_close"), pl.col("adj_volume")
@@ -49,26 +49,23 @@ def fractional_log_close() -> pl.Expr:
 
 def zscore(values: pl.Expr, sessions: int) -> pl.Expr:
     """Distance from the mean of the last `sessions` values in their standard deviations (ddof 1), today's value among them."""
-    mean = values.rolling_mean(sessions, min_samples=sessions)
-    return (values - mean) / values.rolling_std(sessions, min_samples=sessions, ddof=1)
+    scatter = deviation(values, sessions)
+    return pl.when(scatter > 0).then((values - mean(values, sessions)) / scatter)
 
 
 def demeaned(values: pl.Expr, sessions: int) -> pl.Expr:
     """The value less the mean of the last `sessions` values, today's among them."""
-    return values - values.rolling_mean(sessions, min_samples=sessions)
+    return values - mean(values, sessions)
 
 
 def time_rank(values: pl.Expr, sessions: int) -> pl.Expr:
     """Share of the `sessions` - 1 values before that are lower than today's, an equal one counting half: 0 lowest, 1 highest."""
-    return (values.rolling_rank(sessions, method="average", min_samples=sessions) - 1) / (sessions - 1)
+    return (rank(values, sessions) - 1) / (sessions - 1)
 
 
 def robust_scaled(values: pl.Expr, sessions: int) -> pl.Expr:
     """(x - median) / interquartile range, both of the `sessions` values before today; quantiles interpolated linearly."""
-    past = values.shift(1)
-    lower, middle, upper = (
-        past.rolling_quantile(share, interpolation="linear", window_size=sessions, min_samples=sessions) for share in (0.25, 0.5, 0.75)
-    )
+    lower, middle, upper = (quantile(values, share, sessions).shift(1) for share in (0.25, 0.5, 0.75))
     return (values - middle) / (upper - lower)
 
 

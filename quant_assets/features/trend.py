@@ -12,7 +12,7 @@ from quant_assets.features import directional, ichimoku
 from quant_assets.features.crossing import ROUNDING, crossing
 from quant_assets.features.feature import CLOSES, FLAG, USD, Feature
 from quant_assets.features.shared import shared
-from quant_assets.features.windows import moved, simple_average, still
+from quant_assets.features.windows import deviation, mean, moved, still
 
 FAMILY = "trend"
 SPANS = (9, 21, 50, 200)
@@ -45,7 +45,7 @@ def ema_distance(span: int) -> pl.Expr:
 
 def sma_distance(span: int) -> pl.Expr:
     """Close over its simple average, less 1."""
-    return CLOSE / simple_average("adj_close", span) - 1
+    return CLOSE / mean(CLOSE, span) - 1
 
 
 def ema_gap(fast: int, slow: int) -> pl.Expr:
@@ -66,7 +66,7 @@ def detrended_price(sessions: int) -> pl.Expr:
     Charts draw the price of `sessions`/2 + 1 bars ago less today's average, set back to the bar of that price, where half of the
     average still lies ahead. Here nothing is set back: both the close and the average are known at the bar that has the value.
     """
-    return CLOSE / simple_average("adj_close", sessions).shift(sessions // 2 + 1) - 1
+    return CLOSE / mean(CLOSE, sessions).shift(sessions // 2 + 1) - 1
 
 
 def regression_slope(sessions: int) -> pl.Expr:
@@ -77,8 +77,8 @@ def regression_slope(sessions: int) -> pl.Expr:
 def regression_r2(sessions: int) -> pl.Expr:
     """Share of the variance of the log closes that the line explains, 0..1; null where they do not move."""
     explained = regression_slope(sessions) ** 2 * (sessions**2 - 1) / 12  # slope squared times the variance of 0 .. sessions - 1
-    total = CLOSE.log().rolling_var(sessions, ddof=0)
-    return pl.when(moved(CLOSE, sessions - 1)).then((explained / total).clip(upper_bound=1.0))
+    variance = deviation(CLOSE.log(), sessions, ddof=0) ** 2
+    return pl.when(moved(CLOSE, sessions - 1)).then((explained / variance).clip(upper_bound=1.0))
 
 
 AVERAGES = (
@@ -120,7 +120,7 @@ AVERAGES = (
         Feature(
             name=f"sma_{span}",
             family=FAMILY,
-            expression=in_usd(simple_average("adj_close", span)),
+            expression=in_usd(mean(CLOSE, span)),
             inputs=(*CLOSES, "prices.price_basis"),
             lookback=span - 1,
             recursive=False,

@@ -14,7 +14,7 @@ from quant_assets.features import range_estimators
 from quant_assets.features.feature import CLOSES, RANGES, USD, Feature
 from quant_assets.features.range_estimators import SESSIONS_A_YEAR
 from quant_assets.features.shared import shared
-from quant_assets.features.windows import some
+from quant_assets.features.windows import deviation, mean, some, wilder_average
 
 FAMILY = "volatility"
 CLOSE = pl.col("adj_close")
@@ -28,8 +28,7 @@ SAME = 1e-12
 
 def realised_volatility(sessions: int) -> pl.Expr:
     """Standard deviation (ddof 1) of the last `sessions` daily log total returns, times sqrt(252)."""
-    spread = shared(f"log_return_std_{sessions}", RETURN.rolling_std(sessions, min_samples=sessions, ddof=1))
-    return spread * math.sqrt(SESSIONS_A_YEAR)
+    return deviation(RETURN, sessions) * math.sqrt(SESSIONS_A_YEAR)
 
 
 def exponential_volatility() -> pl.Expr:
@@ -41,28 +40,24 @@ def exponential_volatility() -> pl.Expr:
 
 def downside_deviation(sessions: int) -> pl.Expr:
     """Root mean square a year of the returns below 0, those above counting as 0 among all `sessions`."""
-    return (RETURN.clip(upper_bound=0.0).pow(2).rolling_mean(sessions, min_samples=sessions) * SESSIONS_A_YEAR).sqrt()
+    return (mean(RETURN.clip(upper_bound=0.0).pow(2), sessions) * SESSIONS_A_YEAR).sqrt()
 
 
 def where_returns_vary(value: pl.Expr, sessions: int) -> pl.Expr:
     """The value, null where the last `sessions` returns are one number: a moment over their spread would be rounding noise."""
     vary = some((RETURN - RETURN.shift(1)).abs() > SAME, sessions - 1)
-    return pl.when(shared(f"log_returns_vary_{sessions}", vary)).then(value)
+    return pl.when(vary).then(value)
 
 
 def average_true_range(sessions: int) -> pl.Expr:
     """Wilder's ATR of the forward-adjusted bars; a bar without high or low gives null and is passed over.
 
-    TA-Lib's ATR in polars terms, because TA-Lib itself returns null for ever after one missing high. The average starts as the plain
-    mean of the first `sessions` true ranges, then ATR = ((sessions - 1) x ATR + true range) / sessions.
+    Not TA-Lib's own ATR, which returns null for ever after one missing high.
     """
     high, low, before = pl.col("adj_high"), pl.col("adj_low"), CLOSE.shift(1)
     complete = high.is_not_null() & low.is_not_null() & before.is_not_null()
     between = pl.when(complete).then(pl.max_horizontal(high, before) - pl.min_horizontal(low, before))
-    true_range = shared("true_range", between)
-    counted = shared("true_ranges_so_far", true_range.is_not_null().cum_sum())
-    seeded = pl.when(counted == sessions).then(true_range.cum_sum() / sessions).when(counted > sessions).then(true_range)
-    return pl.when(true_range.is_not_null()).then(seeded.ewm_mean(alpha=1 / sessions, adjust=False, ignore_nulls=True))
+    return wilder_average(between, sessions)
 
 
 ATR_SOURCE = "Wilder (1978), New Concepts in Technical Trading Systems, ch. 4; TA-Lib ATR(14)"
@@ -185,7 +180,7 @@ FEATURES = (
     Feature(
         name="vol_of_vol_20",
         family=FAMILY,
-        expression=realised_volatility(20).rolling_std(20, min_samples=20, ddof=1),
+        expression=deviation(realised_volatility(20), 20),
         inputs=CLOSES,
         lookback=39,
         recursive=False,

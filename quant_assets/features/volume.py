@@ -15,8 +15,7 @@ import polars_talib as talib
 from quant_assets.features.complete import over_complete
 from quant_assets.features.feature import FLAG, RANGES, USD, VOLUMES, Feature
 from quant_assets.features.oscillators import TYPICAL
-from quant_assets.features.shared import shared
-from quant_assets.features.windows import some, weighted_sum
+from quant_assets.features.windows import deviation, mean, total, weighted_sum
 
 FAMILY = "volume"
 VOLUME = pl.col("adj_volume")
@@ -27,33 +26,28 @@ POSSIBLE_HIGH = pl.when(pl.col("close").is_between("low", "high")).then("high")
 SPIKE = 2.0
 
 
-def total(values: pl.Expr, sessions: int) -> pl.Expr:
-    """Sum of the last `sessions` bars; null while one of them is."""
-    return values.rolling_sum(sessions, min_samples=sessions)
-
-
-def total_volume(sessions: int) -> pl.Expr:
-    """Volume of the last `sessions` bars; null while one of them has none."""
-    return shared(f"volume_of_{sessions}", total(VOLUME, sessions))
-
-
 def over_volume(values: pl.Expr, sessions: int) -> pl.Expr:
     """The values over the mean volume of the last `sessions` bars; null where nothing traded in them."""
-    mean = VOLUME.rolling_mean(sessions, min_samples=sessions)
-    return pl.when(some(VOLUME > 0, sessions)).then(values / mean)
+    usual = mean(VOLUME, sessions)
+    return pl.when(usual > 0).then(values / usual)
+
+
+def share_of_volume(values: pl.Expr, sessions: int) -> pl.Expr:
+    """Sum of the values over the sum of the volume, both of the last `sessions` bars; null where nothing traded in them."""
+    traded = total(VOLUME, sessions)
+    return pl.when(traded > 0).then(total(values, sessions) / traded)
 
 
 def volume_ratio(sessions: int) -> pl.Expr:
     """Volume over the mean of the `sessions` sessions before it, today excluded, in shares of one split basis."""
-    return VOLUME / VOLUME.shift(1).rolling_mean(sessions, min_samples=sessions)
+    return VOLUME / mean(VOLUME, sessions).shift(1)
 
 
 def volume_z(sessions: int) -> pl.Expr:
     """Volume less the mean of the `sessions` sessions before it, today excluded, over their standard deviation (ddof 1)."""
-    before = VOLUME.shift(1)
-    mean, std = before.rolling_mean(sessions, min_samples=sessions), before.rolling_std(sessions, min_samples=sessions, ddof=1)
-    changed = (before - before.shift(1)).abs() > 1e-12 * before  # a split leaves equal volumes equal but for rounding
-    return pl.when(some(changed, sessions - 1)).then((VOLUME - mean) / std)
+    usual, scatter = mean(VOLUME, sessions).shift(1), deviation(VOLUME, sessions).shift(1)
+    # a split leaves equal volumes equal but for rounding
+    return pl.when(scatter > 1e-12 * usual).then((VOLUME - usual) / scatter)
 
 
 def volume_spike(sessions: int, times: float) -> pl.Expr:
@@ -89,7 +83,7 @@ def price_volume_divergence(sessions: int) -> pl.Expr:
     """1 where the price rose over the sessions and OBV fell, -1 where the price fell and OBV rose, else 0."""
     price, balance = (PRICE - PRICE.shift(sessions)).sign(), total(signed_volume(), sessions).sign()
     apart = pl.when(price * balance < 0).then(price).otherwise(0.0)
-    return pl.when(some(VOLUME > 0, sessions) & price.is_not_null() & balance.is_not_null()).then(apart)
+    return pl.when((total(VOLUME, sessions) > 0) & price.is_not_null() & balance.is_not_null()).then(apart)
 
 
 def chaikin_oscillator() -> pl.Expr:
@@ -105,7 +99,7 @@ def chaikin_oscillator() -> pl.Expr:
 
 def vwap(sessions: int) -> pl.Expr:
     """Mean of (high + low + close) / 3 weighted with volume, total-return USD of the first bar's share; null where nothing traded."""
-    return pl.when(some(VOLUME > 0, sessions)).then(total(TYPICAL * VOLUME, sessions) / total_volume(sessions))
+    return share_of_volume(TYPICAL * VOLUME, sessions)
 
 
 DIRECTED = ("prices.close", *VOLUMES)
@@ -167,7 +161,7 @@ FEATURES = (
     Feature(
         name="obv_change_20",
         family=FAMILY,
-        expression=pl.when(some(VOLUME > 0, 20)).then(total(signed_volume(), 20) / total_volume(20)),
+        expression=share_of_volume(signed_volume(), 20),
         inputs=DIRECTED,
         lookback=20,
         recursive=False,
@@ -221,7 +215,7 @@ FEATURES = (
     Feature(
         name="cmf_20",
         family=FAMILY,
-        expression=pl.when(some(VOLUME > 0, 20)).then(total(money_flow_volume(), 20) / total_volume(20)),
+        expression=share_of_volume(money_flow_volume(), 20),
         inputs=IN_RANGE,
         lookback=19,
         recursive=False,

@@ -1,4 +1,4 @@
-"""Data files that ship inside other packages, read without importing those: arch and skfolio take seconds to import, their files a blink."""
+"""Data files that ship inside other packages, read without importing those: arch and skfolio take seconds to import."""
 
 from __future__ import annotations
 

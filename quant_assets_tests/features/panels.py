@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from quant_assets.calendars import Window, sessions
+from quant_assets.features.shared import evaluate
 from quant_assets_tests.features import told
 from quant_assets_tests.features.reported import reported
 
@@ -43,6 +44,12 @@ def bars(ticker: str, n: int = N, seed: int = 0, *, actions: bool = True) -> pl.
             "dividend": dividend,
         }
     )
+
+
+def evaluated(frame: pl.DataFrame, *expressions: pl.Expr, **named: pl.Expr) -> pl.DataFrame:
+    """The expressions on the bars of one name, as `compute` evaluates them."""
+    columns = [*expressions, *(one.alias(name) for name, one in named.items())]
+    return evaluate(frame.with_columns(ticker=pl.lit("AAA")), columns).drop("ticker")
 
 
 def index_bars(n: int = N, seed: int = 1) -> pl.DataFrame:

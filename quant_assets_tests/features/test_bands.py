@@ -12,7 +12,7 @@ import talib
 
 from quant_assets.features import bands
 from quant_assets.features.compute import compute
-from quant_assets_tests.features.panels import bars
+from quant_assets_tests.features.panels import bars, evaluated
 from quant_assets_tests.features.test_volatility import ibm
 
 NAMES = [feature.name for feature in bands.FEATURES]
@@ -75,7 +75,8 @@ def test_the_linear_quantile_says_the_same():
     """18 of 90 are exactly a fifth: taking the 18th smallest and interpolating to place 17.8 choose the same sessions."""
     width = pl.Series(np.random.default_rng(2).lognormal(size=2_000))
     linear = width <= width.rolling_quantile(0.2, interpolation="linear", window_size=90, min_samples=90)
-    assert pl.select(bands.squeeze(pl.lit(width), 90)).to_series()[89:].cast(pl.Boolean).equals(linear[89:])
+    flags = evaluated(pl.DataFrame({"width": width}), out=bands.squeeze(pl.col("width"), 90))["out"]
+    assert flags[89:].cast(pl.Boolean).to_list() == linear[89:].to_list()
 
 
 def test_no_squeeze_before_ninety_widths_are_there():

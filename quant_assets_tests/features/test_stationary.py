@@ -22,7 +22,7 @@ from quant_assets.features.stationary import (
     time_rank,
     zscore,
 )
-from quant_assets_tests.features.panels import bars, tables
+from quant_assets_tests.features.panels import bars, evaluated, tables
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 WEIGHTS = {case["id"]: case for case in json.loads((GOLDEN / "fractional_weights.json").read_text())["cases"]}
@@ -30,7 +30,7 @@ NAMES = tuple(feature.name for feature in FEATURES)
 
 
 def evaluate(values: list[float | None], expression: pl.Expr) -> list[float | None]:
-    return pl.DataFrame({"x": values}, schema={"x": pl.Float64}).select(expression.fill_nan(None)).to_series().to_list()
+    return evaluated(pl.DataFrame({"x": values}, schema={"x": pl.Float64}), expression.fill_nan(None).alias("out")).to_series().to_list()
 
 
 @pytest.mark.parametrize("case", WEIGHTS)
@@ -56,7 +56,7 @@ def test_fractional_log_close_is_order_04_with_the_rest_on_the_oldest_close():
     beyond = -sum(weights)
     assert beyond == pytest.approx(sum(fractional_weights(0.4, 400_000)[252:]), rel=0.06)
     assert -beyond == pytest.approx(0.0736, abs=1e-4)
-    found = pl.DataFrame({"adj_close": close}).select(fractional_log_close()).to_series().to_list()
+    found = evaluated(pl.DataFrame({"adj_close": close}), out=fractional_log_close()).to_series().to_list()
     assert found[:252] == [None] * 252
     for t in range(252, 300):
         expected = sum(w * math.log(close[t - k]) for k, w in enumerate([*weights, beyond]))

@@ -20,7 +20,7 @@ from quant_assets.features.compute import compute
 from quant_assets.features.feature import USD
 from quant_assets.features.momentum import relative_strength_index
 from quant_assets.features.trend import ema_distance, ema_level
-from quant_assets_tests.features.panels import bars, index_bars, quandl_sample
+from quant_assets_tests.features.panels import bars, evaluated, index_bars, quandl_sample
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 CASES = {case["id"]: case for case in json.loads((GOLDEN / "indicators_talib.json").read_text())["cases"]}
@@ -55,7 +55,7 @@ def ibm() -> pl.DataFrame:
 )
 def test_published_values(published: pl.DataFrame, case: str, expression: pl.Expr, field: str):
     expected = pl.Series(CASES[case]["expected"][field], dtype=pl.Float64)
-    found = published.select(expression.fill_nan(None).alias("x"))["x"]
+    found = evaluated(published, x=expression.fill_nan(None))["x"]
     assert found.is_null().equals(expected.is_null())
     tolerance = CASES[case]["tolerance"]
     np.testing.assert_allclose(found.drop_nulls(), expected.drop_nulls(), rtol=tolerance["rel"], atol=tolerance["abs"])

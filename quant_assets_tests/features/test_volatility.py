@@ -14,7 +14,7 @@ from bokeh_sampledata import stocks
 
 from quant_assets.features import range_estimators, volatility
 from quant_assets.features.compute import compute
-from quant_assets_tests.features.panels import bars
+from quant_assets_tests.features.panels import bars, evaluated
 from quant_assets_tests.features.test_values import naive_total_returns, without_actions
 
 NAMES = [feature.name for feature in volatility.FEATURES]
@@ -113,7 +113,7 @@ def test_range_estimators_find_the_volatility_that_made_the_bars():
     frame = pl.DataFrame({name: 50 * np.exp(values) for name, values in prices.items()}).select(
         pl.exclude("ticker"), growth=pl.lit(1.0), adj_open="open", adj_close="close"
     )
-    out = frame.select(feature.expression.alias(feature.name) for feature in range_estimators.FEATURES)
+    out = evaluated(frame, *(feature.expression.alias(feature.name) for feature in range_estimators.FEATURES))
     for name in RANGES:
         share = 1.0 if name == "yang_zhang_20" else 0.8
         assert (out[name] ** 2).mean() == pytest.approx(share * 0.2**2, rel=0.12), name
