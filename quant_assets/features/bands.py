@@ -22,7 +22,7 @@ def bollinger_bands(sessions: int, width: float) -> tuple[pl.Expr, pl.Expr]:
 
 def keltner_channel(sessions: int, range_sessions: int, width: float) -> tuple[pl.Expr, pl.Expr]:
     """Middle (exponential average of the close) and half width (`width` of Wilder's ATR) of the channel."""
-    middle: pl.Expr = talib.ema(CLOSE, sessions)
+    middle = shared(f"ema_{sessions}", talib.ema(CLOSE, sessions))
     return middle, width * average_true_range(range_sessions)
 
 

@@ -10,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from quant_assets.adjustments import PRICES, forward_adjusted, in_order
 from quant_assets.calendars import Window, session_table
 from quant_assets.errors import BadArgument, QuantAssetsError
 from quant_assets.features.catalog import BESIDE, OF_BARS, select
-from quant_assets.features.feature import Feature
+from quant_assets.features.feature import ADJUSTED, Feature, Tables
 from quant_assets.features.shared import evaluate, root_names
 from quant_assets.schemas import TABLES
 
@@ -61,21 +62,36 @@ def compute(
         raise BadArgument("no table prices among the tables given", remedy="give its rows, a frame without any if there are none")
     given = {name: tables[name].lazy() if name in tables else pl.LazyFrame(schema=TABLES[name].schema) for name in READ}
     prices = given["prices"] if window is None else given["prices"].filter(pl.col("session") < window.end)
-    bars = forward_adjusted(_possible(prices).lazy())
-    reads = root_names(feature.expression for feature in features)
-    if "index_close" in reads:
-        index = given["index_prices"].filter(pl.col("series") == INDEX_SERIES).select("session", index_close="close")
-        bars = bars.join(index, on="session", how="left", maintain_order="left")
-    if needed := [beside for beside in BESIDE if reads & set(beside.columns)]:
-        bars = bars.join(session_table(EVER).lazy(), on="session", how="left", maintain_order="left")
-        for beside in needed:
-            bars = beside.join(bars, given)
-    read = [name for name in bars.collect_schema().names() if name in reads]
-    whole = bars.select(*ROW, *(name for name in read if name not in ROW)).collect()
-    parts = [whole.select(ROW) if window is None else whole.filter(pl.col("session") >= window.start).select(ROW)]
+    bars = forward_adjusted(_possible(prices).lazy()).collect()
+    parts = [(bars if window is None else bars.filter(pl.col("session") >= window.start)).select(ROW)]
     for alike in _alike(features, window):
-        parts.append(_finite(_values(whole, alike, window)))
+        near = bars if window is None or alike[0].recursive else _near(bars, window, max(feature.lookback for feature in alike))
+        parts.append(_finite(_values(_with_beside(near, given | {ADJUSTED: bars.lazy()}, alike), alike, window)))
     return pl.concat(parts, how="horizontal").select(*ROW, *(feature.name for feature in features))
+
+
+def _near(bars: pl.DataFrame, window: Window, lookback: int) -> pl.DataFrame:
+    """The bars of the window and of each name so many before them."""
+    inside, starts = (bars["session"] >= window.start).to_numpy(), _starts(bars)
+    place = np.arange(bars.height)
+    first = np.minimum.reduceat(np.where(inside, place, bars.height), starts) if bars.height else starts
+    since = np.repeat(first - lookback, np.diff(starts, append=bars.height))
+    return bars.filter(pl.Series(place >= since))
+
+
+def _with_beside(bars: pl.DataFrame, tables: Tables, features: Sequence[Feature]) -> pl.DataFrame:
+    """The columns that the features read, of the bars and of what was known beside them."""
+    reads = root_names(feature.expression for feature in features)
+    rows = bars.lazy()
+    if "index_close" in reads:
+        index = tables["index_prices"].filter(pl.col("series") == INDEX_SERIES).select("session", index_close="close")
+        rows = rows.join(index, on="session", how="left", maintain_order="left")
+    if needed := [beside for beside in BESIDE if reads & set(beside.columns)]:
+        rows = rows.join(session_table(EVER).lazy(), on="session", how="left", maintain_order="left")
+        for beside in needed:
+            rows = beside.join(rows, tables)
+    read = [name for name in rows.collect_schema().names() if name in reads]
+    return rows.select(*ROW, *(name for name in read if name not in ROW)).collect()
 
 
 def _alike(features: Sequence[Feature], window: Window | None) -> list[list[Feature]]:
@@ -91,17 +107,13 @@ def _alike(features: Sequence[Feature], window: Window | None) -> list[list[Feat
 
 
 def _values(bars: pl.DataFrame, features: Sequence[Feature], window: Window | None) -> pl.DataFrame:
-    """One column a feature for the bars of the window: from all of them where one is recursive, from its look-back on where none is."""
-    if window is not None:
-        inside = pl.col("session") >= window.start
-        if not features[0].recursive:
-            place, first = pl.int_range(pl.len()).over("ticker"), pl.when(inside).then(pl.int_range(pl.len()).over("ticker")).min()
-            bars = bars.filter(place >= first.over("ticker") - max(feature.lookback for feature in features))
+    """One column a feature for the bars of the window, from these bars."""
     columns = [feature.expression.alias(feature.name) for feature in features]
 
     def evaluated(some: pl.DataFrame) -> pl.DataFrame:
         values = evaluate(some, [*columns, pl.col("session")])
-        return (values if window is None else values.filter(inside)).select(feature.name for feature in features)
+        inside = values if window is None else values.filter(pl.col("session") >= window.start)
+        return inside.select(feature.name for feature in features)
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
         return pl.concat(pool.map(evaluated, _by_names(bars)))
@@ -110,10 +122,15 @@ def _values(bars: pl.DataFrame, features: Sequence[Feature], window: Window | No
 def _by_names(bars: pl.DataFrame) -> list[pl.DataFrame]:
     """The bars in parts of whole names, so that what is shared among features stays near the processor."""
     n_parts = max(1, round(bars.height / ROWS_AT_ONCE))
-    first = (bars["ticker"] != bars["ticker"].shift(1)).fill_null(True).arg_true().to_numpy()
+    first = _starts(bars)
     ends = np.linspace(0, bars.height, n_parts + 1)[1:-1]
     cuts = np.unique([0, *first[np.minimum(np.searchsorted(first, ends), len(first) - 1)], bars.height])
     return [bars.slice(begin, end - begin) for begin, end in itertools.pairwise(cuts)] or [bars]
+
+
+def _starts(bars: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Where each name begins."""
+    return (bars["ticker"] != bars["ticker"].shift(1)).fill_null(True).arg_true().to_numpy().astype(np.int64)
 
 
 def _finite(found: pl.DataFrame) -> pl.DataFrame:

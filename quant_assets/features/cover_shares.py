@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quant_assets.features.feature import Tables
+from quant_assets.features.feature import ADJUSTED, Tables
 from quant_assets.features.known import last_known
 
 CONCEPT = "EntityCommonStockSharesOutstanding"
@@ -31,7 +31,7 @@ def cover_shares(bars: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
     )
     counts = counts.sort("ticker", "known_at", "period_end", "accession")
     counts = counts.filter(pl.col("period_end") >= pl.col("period_end").cum_max().over("ticker"))
-    growths = bars.select("ticker", "session", _split_growth="split_growth")
+    growths = tables[ADJUSTED].select("ticker", "session", _split_growth="split_growth")
     counts = counts.join_asof(growths, left_on="period_end", right_on="session", by="ticker", check_sortedness=False)
     of_first_bar = pl.col("value") / pl.col("_split_growth").fill_null(1.0)
     told = counts.select("ticker", "known_at", _counted="period_end", _shares=of_first_bar)

@@ -25,6 +25,8 @@ BARS = ("prices.open", *RANGES)
 VOLUMES = ("prices.volume", "prices.split_factor")
 Tables = Mapping[str, pl.LazyFrame]
 """Rows of tables of the lake, every version of them, by the table's name."""
+ADJUSTED = "adjusted"
+"""Beside those tables: every bar of the names from the first stored one on, adjusted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,8 @@ class Beside:
     tables : the tables it reads; one that a profile does not have is given without rows.
     columns : the columns it adds, named so that no other family's have the same name.
     join : the bars (sorted by ticker and session, with `close_at`, the UTC instant of the close) and the tables to the same rows in the
-        same order with the columns added, null where nothing was known. `known.py` has the joins that keep to that.
+        same order with the columns added, null where nothing was known. `known.py` has the joins that keep to that. The bars may begin
+        later than their names do: who reads earlier ones finds all of them under ADJUSTED.
     """
 
     tables: tuple[str, ...]

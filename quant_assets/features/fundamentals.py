@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from quant_assets.features import scores
-from quant_assets.features.feature import FLAG, Beside, Feature, Tables
+from quant_assets.features.feature import ADJUSTED, FLAG, Beside, Feature, Tables
 from quant_assets.features.scores import Items, over
 from quant_assets.features.statements import OF_YEAR, OF_YEAR_END, statements
 from quant_assets.features.tellings import beside
@@ -77,7 +77,7 @@ def as_filed(bars: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
     before the first bar counts as one of that bar's shares: no split between them is stored.
     """
     told = statements(tables["fundamentals"])
-    splits = bars.select("ticker", "session", "split_growth")
+    splits = tables[ADJUSTED].select("ticker", "session", "split_growth")
     told = told.sort("ticker", "shares_day").join_asof(
         splits, left_on="shares_day", right_on="session", by="ticker", check_sortedness=False
     )  # fmt: skip

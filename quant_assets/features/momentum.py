@@ -25,7 +25,7 @@ def total_return(sessions: int) -> pl.Expr:
 
 def relative_strength_index(sessions: int) -> pl.Expr:
     """Wilder's RSI, 0..100; null where the close has not moved for `sessions` sessions (TA-Lib would say 0: as weak as can be)."""
-    return pl.when(moved(CLOSE, sessions)).then(talib.rsi(CLOSE, sessions))
+    return pl.when(moved(CLOSE, sessions)).then(shared(f"rsi_{sessions}", talib.rsi(CLOSE, sessions)))
 
 
 def rsi_flag(beyond: pl.Expr) -> pl.Expr:

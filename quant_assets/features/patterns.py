@@ -7,9 +7,9 @@ ask for more than a difference of rounding (MARGIN), so that prices in whole cen
 from __future__ import annotations
 
 import polars as pl
-import polars_talib as talib
 
 from quant_assets.features.feature import CLOSES, FLAG, RANGES, Feature
+from quant_assets.features.trend import exponential_average
 from quant_assets.features.volatility import average_true_range
 from quant_assets.features.windows import highest, lowest, mean
 
@@ -57,7 +57,7 @@ def small_range_day(sessions: int, fraction: float) -> pl.Expr:
 
 def up_trend() -> pl.Expr:
     """1.0 where close > EMA 9 > EMA 21 and the close rose more than 5 percent in 10 sessions."""
-    fast, slow = talib.ema(CLOSE, 9), talib.ema(CLOSE, 21)
+    fast, slow = exponential_average(9), exponential_average(21)
     return flag(fast < CLOSE, fast > slow, CLOSE / CLOSE.shift(10) > 1.05)
 
 

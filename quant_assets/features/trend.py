@@ -28,8 +28,7 @@ def in_usd(level: pl.Expr) -> pl.Expr:
 
 def exponential_average(span: int) -> pl.Expr:
     """Exponential average of the total-return close."""
-    average: pl.Expr = talib.ema(CLOSE, span)
-    return average
+    return shared(f"ema_{span}", talib.ema(CLOSE, span))
 
 
 def ema_level(span: int) -> pl.Expr:
