@@ -16,7 +16,7 @@ from quant_assets.calendars import Window, day_window, quarter_window, session_o
 from quant_assets.demand import proven_files
 from quant_assets.features import across
 from quant_assets.features.catalog import ALL_FEATURES
-from quant_assets.features.compute import compute
+from quant_assets.features.compute import compute, compute_each
 from quant_assets.labels.forward_returns import forward_return_labels
 from quant_assets.lake import coverage
 from quant_assets.lake.coverage import ALL
@@ -24,7 +24,7 @@ from quant_assets.membership import inside as within_lives
 from quant_assets.models.pooled import predict
 from quant_assets.models.terms import HORIZON_SESSIONS, MIN_HISTORY_SESSIONS, MODEL_NAME
 from quant_assets.quality.findings import Findings
-from quant_assets.quality.lookahead import FUTURES, differences, informative_cuts, leaks, sampled, sentence
+from quant_assets.quality.lookahead import FUTURES, differences, informative_cuts, leaks, leaks_of_each, sampled, sentence
 from quant_assets.quality.withheld import Tables, known
 from quant_assets.schemas import TABLES
 from quant_assets.steps.decisions import nights
@@ -149,19 +149,20 @@ class _Scorer:
         since = cut - dt.timedelta(days=DAYS_BEFORE) - across.BEFORE
         first: list[pl.DataFrame] = []
 
-        def build(given: Tables) -> pl.DataFrame:
-            rows = self.rows(given, Window(since, dt.date.max))
-            first.append(rows)
+        def builds(several: Sequence[Tables]) -> list[pl.DataFrame]:
+            rows = self.rows(several, Window(since, dt.date.max))
+            first.append(rows[0])
             return rows
 
-        found = leaks(build, near, [cut], seed=seed)
+        found = leaks_of_each(builds, near, [cut], seed=seed)
         counts = known("features", first[0], cut).select(pl.all().exclude(*KEY).count().cast(pl.Int64) * FUTURES)
         return found, counts
 
-    def rows(self, tables: Tables, window: Window) -> pl.DataFrame:
-        """ticker, session, every feature of bars and across names, score of the window."""
-        alone = compute(tables, window=window)
-        return pl.concat([alone, self.across_and_scores(alone, tables).drop(KEY)], how="horizontal")  # of the same keys in the same order
+    def rows(self, several: Sequence[Tables], window: Window) -> list[pl.DataFrame]:
+        """ticker, session, every feature of bars and across names, score of the window, from each of the tables."""
+        alone = compute_each(several, window=window)
+        beside = [self.across_and_scores(rows, tables).drop(KEY) for rows, tables in zip(alone, several, strict=True)]
+        return [pl.concat(both, how="horizontal") for both in zip(alone, beside, strict=True)]  # of the same keys in the same order
 
     def across_and_scores(self, alone: pl.DataFrame, tables: Tables) -> pl.DataFrame:
         """ticker, session, every feature across names, score; a row for each of the features of bars that are given."""
@@ -172,6 +173,8 @@ class _Scorer:
         parts = [pl.DataFrame(schema={"ticker": pl.String, "session": pl.Date, SCORE: pl.Float64})]
         for quarter, booster in self.boosters.items():
             mine = old_enough.filter(pl.col("session").is_between(quarter.start, quarter.end, closed="left"))
+            if mine.is_empty():
+                continue
             scores = pl.Series(SCORE, predict(booster, mine, features=self.work.model_features), dtype=pl.Float64)
             parts.append(mine.select(KEY).with_columns(scores))
         return beside.join(pl.concat(parts), on=KEY, how="left", maintain_order="left")
