@@ -12,7 +12,7 @@ from quant_assets.errors import BadArgument
 from quant_assets.features.catalog import ACROSS, BESIDE, OF_BARS, select
 from quant_assets.features.compute import EVER
 from quant_assets.features.compute import READ as TABLES_READ
-from quant_assets.features.cross_section import ELIGIBLE
+from quant_assets.features.feature import ELIGIBLE
 from quant_assets.membership import within_span
 from quant_assets.schemas import TABLES
 

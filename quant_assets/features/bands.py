@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import polars as pl
-import polars_talib as talib
 
+from quant_assets.features.averages import average_true_range, exponential_average
 from quant_assets.features.feature import CLOSES, FLAG, RANGES, Feature
 from quant_assets.features.shared import shared
-from quant_assets.features.volatility import average_true_range
 from quant_assets.features.windows import deviation, highest, lowest, mean, moved
 
 FAMILY = "bands"
@@ -22,8 +21,7 @@ def bollinger_bands(sessions: int, width: float) -> tuple[pl.Expr, pl.Expr]:
 
 def keltner_channel(sessions: int, range_sessions: int, width: float) -> tuple[pl.Expr, pl.Expr]:
     """Middle (exponential average of the close) and half width (`width` of Wilder's ATR) of the channel."""
-    middle = shared(f"ema_{sessions}", talib.ema(CLOSE, sessions))
-    return middle, width * average_true_range(range_sessions)
+    return exponential_average(sessions), width * average_true_range(range_sessions)
 
 
 def donchian_channel(sessions: int) -> tuple[pl.Expr, pl.Expr]:

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quant_assets.features.feature import Beside, Feature, Tables
+from quant_assets.features.feature import ELIGIBLE, Beside, Feature, Tables
 from quant_assets.features.known import last_known
 
 FAMILY = "cross_section"
 SESSION = "session"
-SECTOR, CORRELATION, ELIGIBLE = "across_sector", "across_correlation", "across_eligible"
+SECTOR, CORRELATION = "across_sector", "across_correlation"
 SPAN = 60
 """Sessions of the correlations."""
 FEWEST = 5

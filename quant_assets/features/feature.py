@@ -25,6 +25,8 @@ BARS = ("prices.open", *RANGES)
 VOLUMES = ("prices.volume", "prices.split_factor")
 Tables = Mapping[str, pl.LazyFrame]
 """Rows of tables of the lake, every version of them, by the table's name."""
+ELIGIBLE = "across_eligible"
+"""Whether a row is one of those that are ranked: what features across names are computed among."""
 ADJUSTED = "adjusted"
 """Beside those tables: every bar of the names from the first stored one on, adjusted."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import polars as pl
 import polars_talib as talib
 
+from quant_assets.features.averages import TYPICAL
 from quant_assets.features.complete import over_complete
 from quant_assets.features.feature import RANGES, Feature
 from quant_assets.features.shared import shared
@@ -15,7 +16,6 @@ from quant_assets.features.windows import highest, lowest, mean, moved, total
 
 FAMILY = "momentum"
 HIGH, LOW, CLOSE = pl.col("adj_high"), pl.col("adj_low"), pl.col("adj_close")
-TYPICAL = shared("typical", (HIGH + LOW + CLOSE) / 3)
 
 
 def place_in_range(sessions: int) -> pl.Expr:

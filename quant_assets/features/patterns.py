@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from quant_assets.features.averages import average_true_range, exponential_average
 from quant_assets.features.feature import CLOSES, FLAG, RANGES, Feature
-from quant_assets.features.trend import exponential_average
-from quant_assets.features.volatility import average_true_range
 from quant_assets.features.windows import highest, lowest, mean
 
 FAMILY = "patterns"

@@ -126,6 +126,8 @@ def _by_kernel(bars: pl.DataFrame, starts: npt.NDArray[np.int64], made: Mapping[
     read = dict.fromkeys(column for one in made.values() for column in one.columns)
     whole = bars.select(pl.col(list(read)).cast(pl.Float64).fill_null(math.nan))
     columns = {column: whole[column].to_numpy() for column in read}
+    for values in columns.values():
+        values.setflags(write=False)  # some are, and each kind would be compiled apart
 
     # One piece of memory for all: the system gives a large one in large pages, in a third of the time.
     found = np.empty((len(made), bars.height))

@@ -9,6 +9,7 @@ import polars as pl
 import polars_talib as talib
 
 from quant_assets.features import directional, ichimoku
+from quant_assets.features.averages import exponential_average
 from quant_assets.features.crossing import ROUNDING, crossing
 from quant_assets.features.feature import CLOSES, FLAG, USD, Feature
 from quant_assets.features.shared import shared
@@ -24,11 +25,6 @@ SOURCE = "exponential moving average, weight 2/(span + 1), seeded with the simpl
 def in_usd(level: pl.Expr) -> pl.Expr:
     """A level of adjusted prices in USD of the session's own share: it can be drawn beside that day's raw close."""
     return pl.when(pl.col("price_basis") == "raw").then(level / pl.col("growth"))
-
-
-def exponential_average(span: int) -> pl.Expr:
-    """Exponential average of the total-return close."""
-    return shared(f"ema_{span}", talib.ema(CLOSE, span))
 
 
 def ema_level(span: int) -> pl.Expr:

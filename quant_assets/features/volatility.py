@@ -11,10 +11,11 @@ import math
 import polars as pl
 
 from quant_assets.features import range_estimators
+from quant_assets.features.averages import average_true_range
 from quant_assets.features.feature import CLOSES, RANGES, USD, Feature
 from quant_assets.features.range_estimators import SESSIONS_A_YEAR
 from quant_assets.features.shared import shared
-from quant_assets.features.windows import deviation, mean, some, wilder_average
+from quant_assets.features.windows import deviation, mean, some
 
 FAMILY = "volatility"
 CLOSE = pl.col("adj_close")
@@ -47,17 +48,6 @@ def where_returns_vary(value: pl.Expr, sessions: int) -> pl.Expr:
     """The value, null where the last `sessions` returns are one number: a moment over their spread would be rounding noise."""
     vary = some((RETURN - RETURN.shift(1)).abs() > SAME, sessions - 1)
     return pl.when(vary).then(value)
-
-
-def average_true_range(sessions: int) -> pl.Expr:
-    """Wilder's ATR of the forward-adjusted bars; a bar without high or low gives null and is passed over.
-
-    Not TA-Lib's own ATR, which returns null for ever after one missing high.
-    """
-    high, low, before = pl.col("adj_high"), pl.col("adj_low"), CLOSE.shift(1)
-    complete = high.is_not_null() & low.is_not_null() & before.is_not_null()
-    between = pl.when(complete).then(pl.max_horizontal(high, before) - pl.min_horizontal(low, before))
-    return wilder_average(between, sessions)
 
 
 ATR_SOURCE = "Wilder (1978), New Concepts in Technical Trading Systems, ch. 4; TA-Lib ATR(14)"

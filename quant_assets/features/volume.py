@@ -12,9 +12,9 @@ from __future__ import annotations
 import polars as pl
 import polars_talib as talib
 
+from quant_assets.features.averages import TYPICAL
 from quant_assets.features.complete import over_complete
 from quant_assets.features.feature import FLAG, RANGES, USD, VOLUMES, Feature
-from quant_assets.features.oscillators import TYPICAL
 from quant_assets.features.windows import deviation, mean, total, weighted_sum
 
 FAMILY = "volume"

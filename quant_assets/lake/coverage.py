@@ -20,6 +20,8 @@ from quant_assets.schemas import TABLES, UTC
 from quant_assets.universe import Universe
 
 ALL = "ALL"
+LOGGED = ("quality_log", "feature_gaps")
+"""What a step writes beside its table, and counts with it."""
 
 
 def listed_sessions(universe: Universe, window: Window, *, tickers: Sequence[str] | None = None, table: str = "prices") -> pl.DataFrame:
@@ -143,15 +145,16 @@ def by_cell(sessions: pl.DataFrame, windows: Mapping[str, Window]) -> pl.DataFra
 
 
 def log_rows(lake: Lake, table: str, windows: Mapping[str, Window]) -> pl.DataFrame:
-    """key, window, logged, quarantined: rows of `quality_log` and `quarantine` on each cell that has any."""
+    """key, window, logged, quarantined: rows of LOGGED and of `quarantine` on each cell that has any."""
     span = Window(min(window.start for window in windows.values()), max(window.end for window in windows.values()))
-    counts = [
-        by_cell(lake.scan(log, window=span, scope={"table": table}).select("session", key="ticker").collect(), windows).select(
-            "key", "window", pl.col("n").alias(name)
-        )
-        for log, name in (("quality_log", "logged"), ("quarantine", "quarantined"))
-    ]
-    return counts[0].join(counts[1], on=["key", "window"], how="full", coalesce=True)
+    logged, quarantined = (
+        by_cell(
+            pl.concat(lake.scan(log, window=span, scope={"table": table}).select("session", key="ticker") for log in logs).collect(),
+            windows,
+        ).select("key", "window", pl.col("n").alias(name))
+        for logs, name in ((LOGGED, "logged"), (("quarantine",), "quarantined"))
+    )
+    return logged.join(quarantined, on=["key", "window"], how="full", coalesce=True)
 
 
 def written(lake: Lake, table: str, since: dt.date, before: dt.date, *, status: str | None = None) -> pl.DataFrame:

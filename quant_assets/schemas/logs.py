@@ -21,7 +21,7 @@ LOGS = (
             Column("window_start", pl.Date, "date", "first day of the window", nullable=False),
             Column("expected", pl.Int64, "sessions", "sessions the calendar and the listing ask for", nullable=False),
             Column("present", pl.Int64, "sessions", "sessions written", nullable=False),
-            Column("logged", pl.Int64, "rows", "rows of quality_log on the cell", nullable=False),
+            Column("logged", pl.Int64, "rows", "rows of quality_log and feature_gaps on the cell", nullable=False),
             Column("quarantined", pl.Int64, "rows", "rows of quarantine on the cell", nullable=False),
             Column("status", pl.String, "-", "complete, partial, withheld or failed", nullable=False),
             Column("reason", pl.String, "-", "why it is not complete"),

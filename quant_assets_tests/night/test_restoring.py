@@ -65,7 +65,7 @@ def test_one_deleted_partition_comes_back_alone(finished: Home, copy: Callable[[
     assert_same_rows(home, finished)
 
 
-@pytest.mark.parametrize("table", ["trades", "quality_log", "coverage"])
+@pytest.mark.parametrize("table", ["trades", "quality_log", "feature_gaps", "coverage"])
 def test_what_is_written_beside_a_table_comes_back_alone(finished: Home, copy: Callable[[], Home], table: str):
     """The journal of an account, the log and the coverage of a step: deleted while the table they belong to stays."""
     home = copy()
