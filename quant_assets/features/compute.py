@@ -27,6 +27,7 @@ ROW = ["ticker", "session"]
 READ = tuple(dict.fromkeys(["prices", "index_prices", *(table for beside in BESIDE for table in beside.tables)]))
 """The tables that features read."""
 ROWS_AT_ONCE = 150_000
+"""Bars: what features share of them is 1 MB a column, and stays near the processor."""
 LOOKBACK_STEPS = (64, 260)
 """Sessions: where the groups of `_alike` end."""
 
@@ -147,7 +148,7 @@ def _values(bars: pl.DataFrame, features: Sequence[Feature], window: Window | No
 
 
 def _by_names(bars: pl.DataFrame) -> list[pl.DataFrame]:
-    """The bars in parts of whole names, so that what is shared among features stays near the processor."""
+    """The bars in parts of whole names, about ROWS_AT_ONCE each."""
     n_parts = max(1, round(bars.height / ROWS_AT_ONCE))
     first = _starts(bars)
     ends = np.linspace(0, bars.height, n_parts + 1)[1:-1]
