@@ -7,6 +7,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
+import xgboost as xgb
 
 from quant_assets.calendars import session_offset
 from quant_assets.errors import ModelError
@@ -127,10 +128,8 @@ def test_the_interval_is_that_of_the_members():
 def test_members_learn_from_blocks_of_consecutive_sessions(monkeypatch: pytest.MonkeyPatch):
     """Each row weighs as often as its session was drawn, and draws run on for 21 sessions, around the end to the beginning."""
     weights: list[np.ndarray] = []
-    set_weight = pooled.xgb.QuantileDMatrix.set_weight
-    monkeypatch.setattr(
-        pooled.xgb.QuantileDMatrix, "set_weight", lambda matrix, weight: weights.append(weight) or set_weight(matrix, weight)
-    )
+    set_weight = xgb.QuantileDMatrix.set_weight
+    monkeypatch.setattr(xgb.QuantileDMatrix, "set_weight", lambda matrix, weight: weights.append(weight) or set_weight(matrix, weight))
     used = training_rows(*tables(labelled(240)), CUTOFF)
     train(used, CUTOFF, with_members=True, features=FEATURES)
     n_sessions = used["session"].n_unique()

@@ -97,8 +97,8 @@ def test_it_goes_on_where_it_was_stopped(finished: Home, copy: Callable[[], Home
     assert running.returncode == (1 if number == signal.SIGINT else -signal.SIGKILL)
     code, told = home.json("backfill", "--start", "2011-01-01", "--tables", "prices,features,labels,model_runs")
     assert code == 0
-    assert told["skipped"] == 3
-    assert told["runs"] == 2
+    assert told["skipped"] >= 3  # one more where the signal came when the second was done
+    assert told["skipped"] + told["runs"] == 5
     assert_same_rows(home, finished)
     _, again = home.json("backfill", "--start", "2011-01-01", "--tables", "prices")
     assert (again["skipped"], again["runs"]) == (0, 1)
