@@ -23,8 +23,8 @@ Windows = Mapping[str, Window]
 KEY = ["ticker", "session"]
 EVER = dt.date.min
 SESSIONS_A_YEAR, REASONS = 252, 8
-VALUES_AT_ONCE = 100_000_000
-"""Float64 values that a run holds: 0.8 GB, and as much again while they are computed."""
+VALUES_AT_ONCE = 300_000_000
+"""Float64 values that a run holds: 2 GB, and as much again while they are computed. Each block of names writes its years anew."""
 
 
 def build_features(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None) -> StepResult:
