@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from quant_assets.adjustments import PRICES, forward_adjusted, in_order
@@ -18,7 +17,7 @@ from quant_assets.calendars import Window, session_table
 from quant_assets.errors import BadArgument, QuantAssetsError
 from quant_assets.features.catalog import BESIDE, OF_BARS, select
 from quant_assets.features.feature import ADJUSTED, Feature, Tables
-from quant_assets.features.shared import evaluate, root_names
+from quant_assets.features.shared import evaluate, first_bars, root_names
 from quant_assets.schemas import TABLES
 
 INDEX_SERIES = "sp500"
@@ -100,7 +99,7 @@ def _below(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 def _near(bars: pl.DataFrame, window: Window, lookback: int) -> pl.DataFrame:
     """The bars of the window and of each name so many before them."""
-    inside, starts = (bars["session"] >= window.start).to_numpy(), _starts(bars)
+    inside, starts = (bars["session"] >= window.start).to_numpy(), first_bars(bars)
     place = np.arange(bars.height)
     first = np.minimum.reduceat(np.where(inside, place, bars.height), starts) if bars.height else starts
     since = np.repeat(first - lookback, np.diff(starts, append=bars.height))
@@ -150,15 +149,10 @@ def _values(bars: pl.DataFrame, features: Sequence[Feature], window: Window | No
 def _by_names(bars: pl.DataFrame) -> list[pl.DataFrame]:
     """The bars in parts of whole names, about ROWS_AT_ONCE each."""
     n_parts = max(1, round(bars.height / ROWS_AT_ONCE))
-    first = _starts(bars)
+    first = first_bars(bars)
     ends = np.linspace(0, bars.height, n_parts + 1)[1:-1]
     cuts = np.unique([0, *first[np.minimum(np.searchsorted(first, ends), len(first) - 1)], bars.height])
     return [bars.slice(begin, end - begin) for begin, end in itertools.pairwise(cuts)] or [bars]
-
-
-def _starts(bars: pl.DataFrame) -> npt.NDArray[np.int64]:
-    """Where each name begins."""
-    return (bars["ticker"] != bars["ticker"].shift(1)).fill_null(True).arg_true().to_numpy().astype(np.int64)
 
 
 def _finite(found: pl.DataFrame) -> pl.DataFrame:

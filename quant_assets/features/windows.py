@@ -25,7 +25,7 @@ def mean(values: pl.Expr, sessions: int) -> pl.Expr:
 
 
 def deviation(values: pl.Expr, sessions: int, *, ddof: int = 1) -> pl.Expr:
-    """Standard deviation over the last `sessions` bars, exactly 0 where the values have not moved."""
+    """Standard deviation over the last `sessions` bars (ddof 1 unless said), exactly 0 where the values have not moved."""
     return kernel("deviation", values, parameters=(sessions, ddof))
 
 

@@ -142,7 +142,7 @@ def _rank_ic(rows: pl.DataFrame) -> tuple[float | None, float | None, float | No
 
 
 def _log_loss(label: npt.NDArray[Any], score: npt.NDArray[np.float64]) -> float:
-    """Mean of -ln(probability given to what happened), nats."""
+    """Mean of -ln(probability given to what happened), nats; infinite where that was 0."""
     return float(-np.log(np.where(label == 1, score, 1 - score)).mean())
 
 
