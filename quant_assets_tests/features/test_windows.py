@@ -1,4 +1,4 @@
-"""Windows, and through them `kernels.py`, against plain loops: ties, gaps, columns that stand still, series shorter than a window, names one below the other."""
+"""Windows (`kernels.py` through `windows.py`) against plain loops: ties, gaps, standstills, short series, names one below the other."""
 
 from __future__ import annotations
 
