@@ -1,34 +1,41 @@
-"""Figures of one account from its rows of `equity` and `trades`. Whether scores forecast anything is `validation/skill.py`'s business."""
+"""What an account did: every figure of the catalogue, and the few that the nightly report shows.
+
+What each figure is, `catalog.py` says; tables by year, ticker or side are `breakdowns.py`'s business; whether scores forecast anything is
+`validation/skill.py`'s.
+"""
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
-SESSIONS_A_YEAR = 252
-DAYS_A_YEAR = 365.25
-OPEN_AT_THE_END = "Positions are open at the end, valued at the close without the cost of selling."
+from quant_assets.backtest.catalog import METRICS, Metric, n_entries
+from quant_assets.backtest.ratios import sharpe_ratio
+from quant_assets.backtest.track import Track
+from quant_assets.validation.sharpe import Trials
+
+__all__ = ["METRICS", "Metric", "Performance", "measure", "performance", "sharpe_ratio"]
+
+OPEN_AT_THE_END = "Positions are open at the end, valued at the close without the cost of {}."
+
+
+def measure(track: Track, trials: Trials | None = None) -> dict[str, float | None]:
+    """Every metric of METRICS, in its order; None where it is undefined, for the reason that the metric gives as `missing`.
+
+    Parameters
+    ----------
+    trials : how many strategies were tried before this one, and the variance of their Sharpe ratios per session (`ratios.trials_of`).
+    """
+    record = track if trials is None else dataclasses.replace(track, trials=trials)
+    return {key: metric.of(record) for key, metric in METRICS.items()}
 
 
 @dataclass(frozen=True)
 class Performance:
-    """What an account did; None where nothing that happened defines the figure.
+    """What an account did, in the figures of METRICS that have these names; None where nothing that happened defines them.
 
-    Parameters
-    ----------
-    total_return : last equity / first equity - 1, fraction; the first row is the starting wealth.
-    cagr : (1 + total_return) ** (365.25 / calendar days) - 1.
-    volatility_annual : standard deviation (ddof 1) of daily returns, flat days included, times sqrt(252).
-    sharpe : mean / standard deviation (ddof 1) of the same returns, times sqrt(252), zero rate; None when they do not vary.
-    max_drawdown : lowest equity / highest equity before it - 1, zero or negative; starting wealth counts as a peak.
-    exposure : mean over closes of position / equity, fraction.
-    n_trades : trades closed after the first row.
-    n_entries : entries filled after the first row, those still open at the end included.
-    win_rate : share of the closed trades with a profit after all costs.
-    total_costs : commission and half-spread paid after the first row, USD, the entries of open positions included.
     sentence : why figures are missing or what they leave out.
     """
 
@@ -57,30 +64,27 @@ def performance(equity: pl.DataFrame, trades: pl.DataFrame) -> Performance:
     Raises
     ------
     ValueError : no equity row, or rows of more than one account.
+    BadArgument : as `Track.of`.
     """
     owners = equity.select("strategy", "account", "ticker").unique()
     if owners.height != 1:
         raise ValueError(f"equity holds {owners.height} accounts where exactly one is measured: filter by strategy, account and ticker")
-    rows = equity.sort("session")
-    first, last = rows["session"][0], rows["session"][-1]
-    n_entries = rows["entries"][-1] - rows["entries"][0]
-    if n_entries == 0 and (rows["position"] == 0).all():
+    track = Track.of(equity, trades)
+    first, last = track.sessions[0], track.sessions[-1]
+    if n_entries(track) == 0 and not track.exposure.any():
         return Performance(n_trades=0, n_entries=0, sentence=f"No trades: nothing was bought from {first} to {last}.")
-    closed = trades.filter(pl.col("session") > first)
-    wealth = rows["equity"].to_numpy()
-    returns = wealth[1:] / wealth[:-1] - 1
-    total_return = float(wealth[-1] / wealth[0] - 1)
-    deviation = float(returns.std(ddof=1)) if returns.size > 1 else None
+    names = ("total_return", "cagr", "volatility_annual", "sharpe", "max_drawdown", "exposure", "win_rate", "total_costs")
     return Performance(
-        n_trades=closed.height,
-        n_entries=n_entries,
-        total_return=total_return,
-        cagr=(1 + total_return) ** (DAYS_A_YEAR / (last - first).days) - 1 if last > first else None,
-        volatility_annual=deviation * math.sqrt(SESSIONS_A_YEAR) if deviation is not None else None,
-        sharpe=float(returns.mean()) / deviation * math.sqrt(SESSIONS_A_YEAR) if deviation else None,
-        max_drawdown=float((wealth / np.maximum.accumulate(wealth) - 1).min()),
-        exposure=float((rows["position"] / rows["equity"]).to_numpy().mean()),
-        win_rate=float((closed["pnl"] > 0).to_numpy().mean()) if closed.height else None,
-        total_costs=rows["costs"][-1] - rows["costs"][0],
-        sentence=OPEN_AT_THE_END if rows["position"][-1] > 0 else None,
+        n_trades=track.trades.height,
+        n_entries=n_entries(track),
+        **{name: METRICS[name].of(track) for name in names},
+        sentence=_left_out(track),
     )
+
+
+def _left_out(track: Track) -> str | None:
+    if track.ruined:
+        return f"Ruined: equity was {track.wealth[-1]:.2f} USD at the close of {track.sessions[-1]}, and the figures end there."
+    if track.exposure[-1] == 0:
+        return None
+    return OPEN_AT_THE_END.format("selling" if track.exposure[-1] > 0 else "buying back")

@@ -80,6 +80,11 @@ def buy_and_hold_rule(among: pl.DataFrame) -> pl.DataFrame:
     return among.filter(pl.col("session") == pl.col("session").min())
 
 
+def first_candidates(among: pl.DataFrame) -> pl.DataFrame:
+    """Buy-and-hold of each name alone: its first session as a candidate."""
+    return among.filter(pl.col("session") == pl.col("session").min().over("ticker"))
+
+
 def rule_of(strategy: str, *, threshold: float, among: Collection[str] = ()) -> str:
     """The strategy with its settings in words, stored with each account: another rule is another account, and the next night books it.
 

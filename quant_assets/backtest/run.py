@@ -9,12 +9,21 @@ from dataclasses import dataclass
 import polars as pl
 
 from quant_assets.backtest.costs import DEFAULT_COSTS, Costs
-from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, NEVER, Simulation, simulate
-from quant_assets.backtest.rules import RANKED, STRATEGIES, buy_and_hold_rule, candidates, rule_of, threshold_rule, top_fifth_rule
+from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, Simulation, Terms, simulate, simulate_each, tape_of
+from quant_assets.backtest.engine import PORTFOLIO
+from quant_assets.backtest.rules import (
+    RANKED,
+    STRATEGIES,
+    buy_and_hold_rule,
+    candidates,
+    first_candidates,
+    rule_of,
+    threshold_rule,
+    top_fifth_rule,
+)
+from quant_assets.backtest.tape import NEVER
 from quant_assets.errors import SchemaMismatch
 from quant_assets.schemas import TABLES
-
-PORTFOLIO = "PORTFOLIO"
 
 
 @dataclass(frozen=True)
@@ -90,17 +99,19 @@ def backtest_tickers(
     """
     past = _past(prices, scores, atr, as_of, eligible)
     names = among or prices["ticker"].unique().to_list()
-    chosen = _decisions(past.candidates, threshold)
+    starts = {ticker: past.starts[ticker] for ticker in sorted(set(tickers) & set(past.starts))}
+    if not starts:
+        return _tables([])
+    own = past.candidates.filter(pl.col("ticker").is_in(list(starts)))
+    chosen = {**_decisions(past.candidates, threshold), "buy_and_hold": first_candidates(own)}
+    bars = past.prices.filter(pl.col("ticker").is_in(list(starts)))
+    tape = tape_of(bars, start=min(starts.values()), as_of=as_of, delisted=delisted)
     booked = []
-    for ticker in sorted(set(tickers) & set(past.starts)):
-        bars = past.prices.filter(pl.col("ticker") == ticker)
-        own = pl.col("ticker") == ticker
-        rules = {**chosen, "buy_and_hold": buy_and_hold_rule(past.candidates.filter(own))}
-        for strategy in strategies:
-            rule = rule_of(strategy, threshold=threshold, among=names if strategy in RANKED else ())
-            alone = rules[strategy].filter(own).with_columns(n_tradable=pl.lit(1, dtype=pl.Int64))
-            result = _run(bars, alone, strategy, start=past.starts[ticker], as_of=as_of, costs=costs, delisted=delisted)
-            booked.append(_named(result, strategy, "ticker", ticker, rule))
+    for strategy in strategies:
+        alone = chosen[strategy].filter(pl.col("ticker").is_in(list(starts))).with_columns(n_tradable=pl.lit(1, dtype=pl.Int64))
+        result = simulate_each(tape, alone, terms=_terms(strategy), starts=starts, costs=costs)
+        rule = rule_of(strategy, threshold=threshold, among=names if strategy in RANKED else ())
+        booked.append(_named(result, strategy, "ticker", pl.col("account"), rule))
     return _tables(booked)
 
 
@@ -127,36 +138,20 @@ def backtest_portfolio(
     chosen = {**_decisions(past.candidates, threshold), "buy_and_hold": buy_and_hold_rule(past.candidates)}
     start = min(past.starts.values())
     names = among or prices["ticker"].unique().to_list()
-    return _tables(
-        [
-            _named(
-                _run(past.prices, decisions, strategy, start=start, as_of=as_of, costs=costs, delisted=delisted),
-                strategy,
-                "portfolio",
-                PORTFOLIO,
-                rule_of(strategy, threshold=threshold, among=names),
-            )
-            for strategy, decisions in chosen.items()
-        ]
-    )
+    booked = []
+    for strategy, decisions in chosen.items():
+        result = simulate(past.prices, decisions, terms=_terms(strategy), start=start, as_of=as_of, costs=costs, delisted=delisted)
+        rule = rule_of(strategy, threshold=threshold, among=names)
+        booked.append(_named(result, strategy, "portfolio", pl.lit(PORTFOLIO), rule))
+    return _tables(booked)
 
 
 def _decisions(among: pl.DataFrame, threshold: float) -> dict[str, pl.DataFrame]:
     return {"threshold": threshold_rule(among, threshold), "top_fifth": top_fifth_rule(among)}
 
 
-def _run(
-    prices: pl.DataFrame,
-    decisions: pl.DataFrame,
-    strategy: str,
-    *,
-    start: dt.date,
-    as_of: dt.date,
-    costs: Costs,
-    delisted: Mapping[str, dt.date],
-) -> Simulation:
-    terms = HELD_FOR_EVER if strategy == "buy_and_hold" else DEFAULT_TRADE
-    return simulate(prices, decisions, terms=terms, start=start, as_of=as_of, costs=costs, delisted=delisted)
+def _terms(strategy: str) -> Terms:
+    return HELD_FOR_EVER if strategy == "buy_and_hold" else DEFAULT_TRADE
 
 
 def _past(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame, as_of: dt.date, eligible: pl.DataFrame | None) -> _Past:
@@ -182,12 +177,10 @@ def _until(as_of: dt.date, frame: pl.DataFrame, name: str) -> pl.DataFrame:
     return past
 
 
-def _named(result: Simulation, strategy: str, account: str, ticker: str, rule: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _named(result: Simulation, strategy: str, account: str, ticker: pl.Expr, rule: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     owner = (pl.lit(strategy).alias("strategy"), pl.lit(account).alias("account"))
-    equity = result.equity.with_columns(
-        *owner, pl.lit(ticker).alias("ticker"), pl.lit(rule).alias("rule"), pl.lit(None, dtype=pl.String).alias("scores")
-    )
-    return result.trades.with_columns(*owner), equity
+    equity = result.equity.with_columns(ticker=ticker, rule=pl.lit(rule), scores=pl.lit(None, dtype=pl.String))
+    return result.trades.with_columns(*owner), equity.with_columns(*owner)
 
 
 def _tables(booked: Sequence[tuple[pl.DataFrame, pl.DataFrame]]) -> BacktestTables:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant_assets.backtest.costs import DEFAULT_COSTS
 from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, Terms, simulate
 from quant_assets.backtest.rules import candidates
 from quant_assets.backtest.run import backtest_portfolio
@@ -16,6 +15,7 @@ from quant_assets_tests.backtest.market import DAYS, QUIET, Row, column, decisio
 
 LAST = (100.0, 101.0, 79.0, 80.0)
 WIDE = 30.0
+SOLD_AT_80 = 80 * (1 - 0.0002)
 """An ATR far from any stop."""
 
 
@@ -29,7 +29,7 @@ def test_an_open_position_is_sold_at_the_last_close(terms: Terms):
     done = run({"AAA": [QUIET, QUIET, LAST]}, (0, "AAA", 0.9, WIDE, 1), gone={"AAA": 2}, terms=terms)
     [trade] = done.trades.iter_rows(named=True)
     assert (trade["session"], trade["exit_reason"]) == (DAYS[2], "delisted")
-    assert trade["exit_price"] == DEFAULT_COSTS.sell_price(80.0)
+    assert trade["exit_price"] == SOLD_AT_80
     assert done.equity["position"][2:].to_list() == [0.0] * 8
     assert done.equity["exits"].to_list() == [0, 0] + [1] * 8
     assert done.equity["equity"][-1] == pytest.approx(10_000 + trade["pnl"])
@@ -38,7 +38,7 @@ def test_an_open_position_is_sold_at_the_last_close(terms: Terms):
 def test_without_a_bar_on_the_last_session_the_close_before_it_counts():
     done = run({"AAA": [QUIET, LAST, None]}, (0, "AAA", 0.9, WIDE, 1), gone={"AAA": 2}, terms=HELD_FOR_EVER)
     [trade] = done.trades.iter_rows(named=True)
-    assert (trade["session"], trade["exit_price"]) == (DAYS[2], DEFAULT_COSTS.sell_price(80.0))
+    assert (trade["session"], trade["exit_price"]) == (DAYS[2], SOLD_AT_80)
 
 
 def test_what_ends_a_trade_before_the_last_close_goes_first():

@@ -1,0 +1,140 @@
+"""The record of a rule that may choose its parameter set only by what came before: walk-forward selection.
+
+Every set is run once over all sessions by `engine.py`; here their daily returns are chosen from. Paths of many such choices are
+`combinatorial.py`'s business, the chance that a choice means nothing `validation/overfitting.py`'s.
+
+What goes from one set to the next at the start of a step costs nothing here: each set's returns are those of an account of its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from quant_assets.backtest.ratios import sharpe_ratio
+from quant_assets.errors import BadArgument
+from quant_assets.validation.purged import EMBARGO_SESSIONS
+
+N_STEPS = 12
+TRAIN_SESSIONS = 504
+"""Two years before the first choice."""
+Floats = npt.NDArray[np.float64]
+CHOICES = {
+    "step": pl.Int64,
+    "train_start": pl.Date,
+    "train_end": pl.Date,
+    "test_start": pl.Date,
+    "test_end": pl.Date,
+    "chosen": pl.Int64,
+    "train_sharpe": pl.Float64,
+    "test_sharpe": pl.Float64,
+}
+
+
+def choose(
+    returns: Floats,
+    sessions: Sequence[dt.date],
+    *,
+    n_steps: int = N_STEPS,
+    anchored: bool = True,
+    train_sessions: int = TRAIN_SESSIONS,
+    embargo: int = EMBARGO_SESSIONS,
+) -> pl.DataFrame:
+    """Which set has the highest Sharpe ratio over the past of each step; of equal ones the first.
+
+    The first `train_sessions` sessions and the embargo after them are learned from only; what follows is cut into `n_steps` spans of
+    sessions, as equal as can be, and each uses the set that was best until `embargo` sessions before it.
+
+    Parameters
+    ----------
+    returns : (n_sets, n_sessions) simple daily returns, fraction, flat days included.
+    sessions : (n_sessions,) the session at whose close each return is known, ascending.
+    anchored : the past begins with the first session; otherwise it is the last `train_sessions` sessions.
+
+    Returns
+    -------
+    step (1 ..), train_start, train_end, test_start, test_end (all included), chosen (row of `returns`), train_sharpe, test_sharpe
+    (annualised; null where the chosen set's returns do not vary).
+
+    Raises
+    ------
+    BadArgument : too few sessions for the steps, a return that is missing, or a past in which no set's returns vary.
+    """
+    matrix = matrix_of_sets(returns)
+    n = matrix.shape[1]
+    _check(n, len(sessions), n_steps, train_sessions, embargo)
+    rows = []
+    for step, test in enumerate(np.array_split(np.arange(train_sessions + embargo, n), n_steps), start=1):
+        start, end = int(test[0]), int(test[-1]) + 1
+        learned = start - embargo
+        since = 0 if anchored else learned - train_sessions
+        chosen, sharpe = best_set(matrix[:, since:learned])
+        tested = float(sharpe_ratio(matrix[chosen, start:end]))
+        dates = (sessions[since], sessions[learned - 1], sessions[start], sessions[end - 1])
+        rows.append((step, *dates, chosen, sharpe, tested if np.isfinite(tested) else None))
+    return pl.DataFrame(rows, schema=CHOICES, orient="row")
+
+
+def record(returns: Floats, sessions: Sequence[dt.date], choices: pl.DataFrame) -> pl.DataFrame:
+    """The returns that were out of sample, one after another: session, chosen, ret; from the first test session to the last.
+
+    Parameters
+    ----------
+    returns, sessions : as in `choose`.
+    choices : what it returned.
+    """
+    days = pl.DataFrame({"session": sessions}).with_row_index("place")
+    spans = choices.select("test_start", "test_end", "chosen")
+    used = days.join_asof(spans, left_on="session", right_on="test_start").filter(pl.col("session") <= pl.col("test_end"))
+    ret = matrix_of_sets(returns)[used["chosen"].to_numpy(), used["place"].to_numpy()]
+    return used.select("session", "chosen", ret=pl.Series(ret))
+
+
+def best_set(returns: Floats) -> tuple[int, float]:
+    """The row with the highest Sharpe ratio, of equal ones the first, and that ratio (annualised); rows that do not vary have none.
+
+    Raises
+    ------
+    BadArgument : no row varies.
+    """
+    sharpe = sharpe_ratio(returns)
+    if not np.isfinite(sharpe).any():
+        raise BadArgument(
+            f"none of {len(returns)} sets has returns that vary in {returns.shape[1]} sessions (limit: one)",
+            remedy="learn from more sessions, or try sets that trade",
+        )
+    chosen = int(np.nanargmax(sharpe))
+    return chosen, float(sharpe[chosen])
+
+
+def matrix_of_sets(returns: Floats) -> Floats:
+    """Raises BadArgument unless the returns are a matrix (n_sets, n_sessions) without gaps."""
+    matrix = np.asarray(returns, dtype=np.float64)
+    if matrix.ndim != 2 or not matrix.size:
+        raise BadArgument(f"returns have the shape {matrix.shape}, not (sets, sessions)", remedy="pass one row of daily returns a set")
+    missing = np.argwhere(~np.isfinite(matrix))
+    if len(missing):
+        row, place = missing[0]
+        raise BadArgument(
+            f"set {row} has no return at place {place} ({len(missing)} in all, limit 0)", remedy="run every set over the same sessions"
+        )
+    return matrix
+
+
+def _check(n: int, n_dates: int, n_steps: int, train_sessions: int, embargo: int) -> None:
+    if n_dates != n:
+        raise BadArgument(f"there are {n} returns a set and {n_dates} sessions", remedy="pass the session of each return")
+    if n_steps < 1 or train_sessions < 2 or embargo < 0:
+        raise BadArgument(
+            f"{n_steps} steps after {train_sessions} sessions and an embargo of {embargo} are no walk (limits: 1, 2 and 0)",
+            remedy="pass no fewer",
+        )
+    if n < train_sessions + embargo + n_steps:
+        raise BadArgument(
+            f"{n} sessions are too few to learn from {train_sessions}, leave out {embargo} and take {n_steps} steps",
+            remedy="pass a longer record, fewer steps or a shorter train_sessions",
+        )
