@@ -32,8 +32,8 @@ import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
 from quant_assets.backtest import engine
+from quant_assets.backtest.accounts import STARTING_CASH
 from quant_assets.backtest.costs import DEFAULT_COSTS, Costs
-from quant_assets.backtest.engine import STARTING_CASH
 from quant_assets.backtest.tape import NEVER, Tape
 from quant_assets.calendars import Window, sessions
 from quant_assets.schemas import TABLES

@@ -15,13 +15,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quant_assets.backtest import kernel
+from quant_assets.backtest.accounts import PORTFOLIO, STARTING_CASH
 from quant_assets.backtest.costs import US_STOCKS, Costs
-from quant_assets.backtest.orders import records
+from quant_assets.backtest.orders import of_frame
 from quant_assets.backtest.tape import Tape
 from quant_assets.errors import BadArgument
-
-STARTING_CASH = 10_000.0
-PORTFOLIO = "PORTFOLIO"
 
 
 @dataclass(frozen=True)
@@ -127,9 +125,9 @@ def run(
 
     Raises
     ------
-    BadArgument : orders that cannot be (see `orders.records`), or a start that is no session of the tape.
+    BadArgument : orders that cannot be (see `orders.of_frame`), or a start that is no session of the tape.
     """
-    told, rows = records(orders, tape, by_name=by_name)
+    told, rows = of_frame(orders, tape, by_name=by_name)
     accounts, firsts = _accounts(tape, by_name, starts)
     told["account"] = np.searchsorted(accounts, told["name"]) if by_name else 0
     if by_name and told.size and not np.isin(told["name"], accounts).all():

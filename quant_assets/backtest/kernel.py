@@ -862,7 +862,7 @@ def keep_working(book: Book, market: Market, day: int, n_left: int) -> None:
     account.n_working = n
 
 
-@inlined
+@compiled
 def session(book: Book, market: Market, first: int, last: int, day: int) -> None:
     """One session; orders first .. last were decided at the close before it."""
     positions, orders, bars = book.positions, book.orders, market.bars
@@ -984,20 +984,22 @@ def write_close(book: Book, row: Any) -> None:
 
 
 @compiled
-def advance(book: Book, market: Market, day: int, end: int, closes: Records) -> int:
-    """Goes on with an account until the tape ends, or its journals may become too short: the session that is next."""
+def advance(book: Book, market: Market, day: int, until: int, end: int, closes: Records) -> int:
+    """Goes on with an account from a session until another, or until its journals may become too short: the session that is next.
+
+    The account's orders end before `end`; `closes` has a row a session.
+    """
     account, terms, orders = book.account[0], market.terms[0], book.orders
-    n_days = market.days.size
     room = min(book.fills.size - account.n_fills, book.trades.size - account.n_trades, book.refusals.size - account.n_refusals)
     # Without interest nothing happens to an account that holds and awaits nothing, until the session after its next decision.
     idles = terms.credit_rate == 0.0 and terms.debit_rate == 0.0
-    while day < n_days:
+    while day < until:
         if idles and account.n_held == 0 and account.n_working == 0:
-            until = min(orders[account.following].decided + 1, n_days) if account.following < end else n_days
-            for idle in range(day, until):
+            ahead = min(orders[account.following].decided + 1, until) if account.following < end else until
+            for idle in range(day, ahead):
                 write_close(book, closes[idle])
-            day = max(day, until)
-            if day == n_days:
+            day = max(day, ahead)
+            if day == until:
                 break
         last = account.following
         while last < end and orders[last].decided < day:
@@ -1025,7 +1027,7 @@ def run(book: Book, market: Market, bounds: Places, starts: Places, cash: float,
         account.following = bounds[number]
         day = starts[number]
         while True:
-            day = advance(book, market, day, bounds[number + 1], closes[number])
+            day = advance(book, market, day, market.days.size, bounds[number + 1], closes[number])
             if day == market.days.size:
                 break
             book = with_room(book, account.lacking)

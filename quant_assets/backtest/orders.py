@@ -5,10 +5,9 @@ An order is decided at the close of a session and works from the next one on.
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import polars as pl
@@ -19,7 +18,18 @@ from quant_assets.errors import BadArgument
 
 SIZES = {"shares": kernel.SHARES, "cash": kernel.CASH, "equity": kernel.EQUITY, "weight": kernel.TARGET_WEIGHT}
 NUMBERS = ("limit", "stop", "trail", "stop_loss", "take_profit", "trailing_stop")
-UNTIL_FILLED = 0
+FIELDS = {
+    "limit": "limit",
+    "trigger": "stop",
+    "trail": "trail",
+    "stop_distance": "stop_loss",
+    "target_distance": "take_profit",
+    "trail_distance": "trailing_stop",
+    "exit_after": "exit_after",
+    "lasts": "lasts",
+    "only_flat": "only_flat",
+}
+"""What the compiled account calls what an order calls otherwise."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,11 @@ class Order:
     only_flat: bool = False
     priority: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name in (*SIZES, *NUMBERS, "priority"):
+            if (value := getattr(self, name)) is not None and value != value:
+                raise BadArgument(f"an order of {self.ticker} has a {name} that is no number", remedy="leave it out where there is none")
+
 
 SCHEMA = {
     "session": pl.Date,
@@ -75,106 +90,107 @@ SCHEMA = {
     "only_flat": pl.Boolean,
     "priority": pl.Float64,
 }
-DEFAULTS = {field.name: field.default for field in fields(Order) if field.name not in ("ticker",)}
+DEFAULTS = {field.name: field.default for field in fields(Order) if field.name != "ticker"}
+NEVER_EXITS = -1
+
+Columns = dict[str, np.ndarray[Any, Any]]
+"""`name` and `day`, places on the tape or -1, and the fields of `Order`, NaN where a number was left out."""
 
 
-def frame_of(decided: Sequence[tuple[dt.date, Order]]) -> pl.DataFrame:
-    """Orders as a table: `session`, the close they were decided at, and the fields of `Order`."""
-    rows = [(session, *(getattr(order, name) for name in SCHEMA if name != "session")) for session, order in decided]
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
-
-
-def whole(orders: pl.DataFrame) -> pl.DataFrame:
-    """The table with every column of `Order`, those that were left out at their defaults.
-
-    Raises
-    ------
-    BadArgument : a column that no order has.
-    """
-    unknown = [name for name in orders.columns if name not in SCHEMA]
-    if unknown or not {"session", "ticker"} <= set(orders.columns):
-        what = f"column {unknown[0]}" if unknown else "no column session or ticker"
-        raise BadArgument(f"orders with {what}", remedy=f"they have session, ticker and any of {', '.join(DEFAULTS)}")
-    rest = [pl.lit(DEFAULTS[name], dtype=dtype).alias(name) for name, dtype in SCHEMA.items() if name not in orders.columns]
-    filled = [
-        pl.col(name).fill_null(DEFAULTS[name]) for name in ("close", "at", "lasts", "only_flat", "priority") if name in orders.columns
-    ]
-    return orders.with_columns(*filled, *rest).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
-
-
-def records(orders: pl.DataFrame, tape: Tape, *, by_name: bool) -> tuple[np.ndarray[Any, Any], pl.DataFrame]:
-    """(n,) records of `kernel.ORDER` in the order in which they are worked, and the same rows as a table.
+def of_frame(orders: pl.DataFrame, tape: Tape, *, by_name: bool) -> tuple[np.ndarray[Any, Any], pl.DataFrame]:
+    """(n,) records of `kernel.ORDER` in the order in which they are worked, and the rows of the table in that order.
 
     Parameters
     ----------
-    orders : see `whole`. by_name : each name is an account of its own.
+    orders : `session`, the close they were decided at, `ticker`, and any fields of `Order`; what is left out or null has its default.
+    by_name : each name is an account of its own.
 
     Raises
     ------
-    BadArgument : an order for what is not on the tape, two that are the same, a number that is not finite, a size that is none or several.
+    BadArgument : a column that no order has, or an order that cannot be, named by ticker and session.
     """
-    rows = whole(orders)
-    key = ["ticker", "session"] if by_name else ["session"]
-    rows = rows.sort([*key, "priority", "ticker"], descending=[*[False] * len(key), True, False], maintain_order=True)
-    _check(rows, tape)
-    n = rows.height
-    told = np.zeros(n, kernel.ORDER)
-    if n == 0:
-        return told, rows
-    told["name"] = rows["ticker"].cast(pl.Enum(list(tape.tickers))).to_physical().to_numpy()
-    told["account"] = told["name"] if by_name else 0
-    told["decided"] = np.searchsorted(np.array(tape.sessions, dtype="M8[D]"), rows["session"].to_numpy().astype("M8[D]"))
-    sized = {name: rows[name].is_not_null().to_numpy() for name in SIZES}
-    told["sizing"] = kernel.CLOSE_OUT
-    for name, code in SIZES.items():
-        told["sizing"][sized[name]] = code
-        told["size"][sized[name]] = rows[name].drop_nulls().to_numpy()
-    numbers = {name: rows[name].fill_null(np.nan).to_numpy() for name in NUMBERS}
-    has = {name: rows[name].is_not_null().to_numpy() for name in NUMBERS}
-    told["kind"] = np.select(
-        [has["trail"], has["limit"] & has["stop"], has["limit"], has["stop"], (rows["at"] == "close").to_numpy()],
+    unknown = [name for name in orders.columns if name not in SCHEMA]
+    if unknown or not {"session", "ticker"} <= set(orders.columns):
+        what = f"a column {unknown[0]}" if unknown else "no column session or ticker"
+        raise BadArgument(f"the orders have {what}", remedy=f"they have session, ticker and any of {', '.join(DEFAULTS)}")
+    rest = [pl.lit(DEFAULTS[name], dtype=dtype).alias(name) for name, dtype in SCHEMA.items() if name not in orders.columns]
+    rows = orders.with_columns(pl.col(name).cast(SCHEMA[name]) for name in orders.columns).with_columns(rest)
+    rows = rows.with_columns(pl.col(name).fill_null(DEFAULTS[name]) for name in ("close", "at", "lasts", "only_flat", "priority"))
+    first = ["ticker", "session"] if by_name else ["session"]
+    rows = rows.sort([*first, "priority", "ticker"], descending=[*[False] * len(first), True, False], maintain_order=True)
+    repeated = rows.is_duplicated()
+    if repeated.any():
+        _refuse(rows.filter(repeated).row(0, named=True), "is there twice")
+    for name in (*SIZES, *NUMBERS, "priority"):
+        if (wrong := rows[name].is_nan().fill_null(False)).any():
+            _refuse(rows.filter(wrong).row(0, named=True), f"has a {name} that is no number")
+    days = np.array(tape.sessions, dtype="M8[D]")
+    decided = rows["session"].to_numpy().astype("M8[D]")
+    place = np.minimum(np.searchsorted(days, decided), max(days.size - 1, 0))
+    names = rows["ticker"].cast(pl.Enum(list(tape.tickers)), strict=False).to_physical().cast(pl.Int64).fill_null(-1)
+    columns = {
+        "name": names.to_numpy(),
+        "day": np.where(days[place] == decided, place, -1) if days.size else np.full(rows.height, -1),
+        **{name: rows[name].fill_null(np.nan).to_numpy() for name in (*SIZES, *NUMBERS, "priority")},
+        **{name: rows[name].to_numpy() for name in ("close", "lasts", "only_flat")},
+        "at_close": (rows["at"] == "close").to_numpy(),
+        "exit_after": rows["exit_after"].fill_null(NEVER_EXITS).to_numpy(),
+    }
+    return _packed(columns, lambda place: rows.row(place, named=True)), rows
+
+
+def of_close(orders: Sequence[Order], tape: Tape, day: int) -> np.ndarray[Any, Any]:
+    """(n,) records of what a strategy asked for at the close of a session, in the order in which they are worked; errors as `of_frame`."""
+    ordered = sorted(orders, key=lambda order: (-order.priority, order.ticker))
+    numbers = {name: np.array([getattr(order, name) for order in ordered], dtype=float) for name in (*SIZES, *NUMBERS, "priority")}
+    columns = {
+        "name": np.array([tape.place_of(order.ticker) for order in ordered], dtype=np.int64),
+        "day": np.full(len(ordered), day),
+        **numbers,
+        **{name: np.array([getattr(order, name) for order in ordered]) for name in ("close", "lasts", "only_flat")},
+        "at_close": np.array([order.at == "close" for order in ordered]),
+        "exit_after": np.array([NEVER_EXITS if order.exit_after is None else order.exit_after for order in ordered]),
+    }
+    return _packed(columns, lambda place: {"session": tape.sessions[day], **asdict(ordered[place])})
+
+
+def _packed(columns: Columns, told: Callable[[int], dict[str, Any]]) -> np.ndarray[Any, Any]:
+    sized = np.stack([*(~np.isnan(columns[name]) for name in SIZES), columns["close"]])
+    has = {name: ~np.isnan(columns[name]) for name in NUMBERS}
+    wrong = {
+        "is for a name without bars": columns["name"] < 0,
+        "is decided on a day that is no session of the bars": columns["day"] < 0,
+        "has a number that is not finite": np.isinf([columns[name] for name in (*SIZES, *NUMBERS, "priority")]).any(axis=0),
+        "says how much not at all, or twice": sized.sum(axis=0) != 1,
+        "asks for nothing": np.any([columns[name] == 0 for name in ("shares", "cash", "equity")], axis=0),
+        "has a price that is not positive": np.any([columns[name] <= 0 for name in ("limit", "stop", "trail")], axis=0),
+        "has a distance below zero": np.any([columns[name] < 0 for name in ("stop_loss", "take_profit", "trailing_stop")], axis=0),
+        "trails and has a limit or stop of its own": has["trail"] & (has["limit"] | has["stop"]),
+        "is for the close and has a limit, stop or trail": columns["at_close"] & (has["limit"] | has["stop"] | has["trail"]),
+        "lasts a number of sessions below zero": columns["lasts"] < 0,
+        "leaves before it has entered": (columns["exit_after"] != NEVER_EXITS) & (columns["exit_after"] < 1),
+    }
+    for what, rows in wrong.items():
+        if rows.any():
+            _refuse(told(int(np.argmax(rows))), what)
+    records = np.zeros(columns["name"].size, kernel.ORDER)
+    records["name"], records["decided"] = columns["name"], columns["day"]
+    records["sizing"] = kernel.CLOSE_OUT
+    for (name, code), here in zip(SIZES.items(), sized, strict=False):
+        records["sizing"][here] = code
+        records["size"][here] = columns[name][here]
+    records["kind"] = np.select(
+        [has["trail"], has["limit"] & has["stop"], has["limit"], has["stop"], columns["at_close"]],
         [kernel.TRAILING, kernel.STOP_LIMIT, kernel.LIMIT, kernel.STOP, kernel.ON_CLOSE],
         kernel.MARKET,
     )
-    for field, name in (("limit", "limit"), ("trigger", "stop"), ("trail", "trail")):
-        told[field] = numbers[name]
-    for field, name in (("stop_distance", "stop_loss"), ("target_distance", "take_profit"), ("trail_distance", "trailing_stop")):
-        told[field] = numbers[name]
-    told["exit_after"] = rows["exit_after"].fill_null(-1).to_numpy()
-    told["lasts"] = rows["lasts"].to_numpy()
-    told["only_flat"] = rows["only_flat"].to_numpy()
-    return told, rows
+    for field, name in FIELDS.items():
+        records[field] = columns[name]
+    return records
 
 
-def _check(rows: pl.DataFrame, tape: Tape) -> None:
-    numbers = [*SIZES, *NUMBERS, "priority"]
-    prices, distances = ("limit", "stop", "trail"), ("stop_loss", "take_profit", "trailing_stop")
-    n_sizes = pl.sum_horizontal(*(pl.col(name).is_not_null() for name in SIZES), pl.col("close"))
-    wrong = {
-        "is for a name without bars": ~pl.col("ticker").is_in(tape.tickers),
-        "is decided on a day that is no session of the bars": ~pl.col("session").is_in(tape.sessions),
-        "occurs twice": pl.struct(pl.all()).is_duplicated(),
-        "has a number that is not finite": pl.any_horizontal(~pl.col(name).is_finite() for name in numbers),
-        "says its size not at all, or twice": n_sizes != 1,
-        "asks for nothing": pl.any_horizontal(pl.col(name) == 0 for name in ("shares", "cash", "equity")),
-        "has a price that is not positive, or a distance below zero": pl.any_horizontal(
-            *(pl.col(name) <= 0 for name in prices), *(pl.col(name) < 0 for name in distances)
-        ),
-        "trails and has a limit or stop of its own": pl.col("trail").is_not_null()
-        & (pl.col("limit").is_not_null() | pl.col("stop").is_not_null()),
-        "is for the close and has a limit, stop or trail": (pl.col("at") == "close")
-        & pl.any_horizontal(pl.col(name).is_not_null() for name in ("limit", "stop", "trail")),
-        "is for neither open nor close": ~pl.col("at").is_in(["open", "close"]),
-        "lasts or exits after a number of sessions below zero": (pl.col("lasts") < 0) | (pl.col("exit_after") < 1),
-    }
-    found = rows.select(**{what: broken.fill_null(False).arg_true().first() for what, broken in wrong.items()}).row(0, named=True)
-    for what, place in found.items():
-        if place is not None:
-            row = rows.row(place, named=True)
-            told = ", ".join(
-                f"{name} {row[name]}" for name in ("shares", "cash", "equity", "weight", "limit", "stop") if row[name] is not None
-            )
-            raise BadArgument(
-                f"the order of {row['ticker']} {row['session']}{f' ({told})' if told else ''} {what}",
-                remedy="correct or leave out that row",
-            )
+def _refuse(row: dict[str, Any], what: str) -> NoReturn:
+    told = ", ".join(f"{name} {row[name]:g}" for name in (*SIZES, *NUMBERS) if row[name] is not None)
+    raise BadArgument(
+        f"the order of {row['ticker']} {row['session']}{f' ({told})' if told else ''} {what}", remedy="correct it or leave it out"
+    )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from quant_assets.backtest.accounts import PORTFOLIO
 from quant_assets.backtest.costs import DEFAULT_COSTS, Costs
 from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, Simulation, Terms, simulate, simulate_each, tape_of
-from quant_assets.backtest.engine import PORTFOLIO
 from quant_assets.backtest.rules import (
     RANKED,
     STRATEGIES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,11 @@ class Tape:
         bars["fillable"] = ~np.isnan(bars["open"] + bars["high"] + bars["low"] + bars["close"]) & (bars["volume"] != 0.0)
         last = [int(np.searchsorted(calendar, np.datetime64(delisted[name]), "right")) - 1 if name in delisted else -1 for name in tickers]
         return cls(tickers, days, bars.reshape(len(tickers), len(days)), np.array(last, np.int64))
+
+    def place_of(self, ticker: str) -> int:
+        """Which row a name is; -1 where it has none."""
+        place = bisect.bisect_left(self.tickers, ticker)
+        return place if place < len(self.tickers) and self.tickers[place] == ticker else -1
 
     def days(self, costs: Costs, vix: Floats | None) -> np.ndarray[Any, Any]:
         """(n_sessions,) records of `kernel.DAY`: what is charged on a day, whatever the name."""
