@@ -18,6 +18,7 @@ from quant_assets.backtest import kernel
 from quant_assets.backtest.accounts import PORTFOLIO, STARTING_CASH
 from quant_assets.backtest.costs import US_STOCKS, Costs
 from quant_assets.backtest.orders import of_frame
+from quant_assets.backtest.surroundings import NOTHING_SPECIAL, Surroundings
 from quant_assets.backtest.tape import Tape
 from quant_assets.errors import BadArgument
 
@@ -65,24 +66,6 @@ CASH_ACCOUNT = Limits()
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a tape does not say of its sessions; None where costs or limits say it, or nothing does.
-
-    Parameters
-    ----------
-    half_spread : (n_names, n_sessions) fraction of the price, see `spreads.py`. borrowable : (n_names, n_sessions) 0 where a name cannot be
-        sold short. vix : (n_sessions,) index points at the close before.
-    """
-
-    half_spread: NDArray[np.float64] | None = None
-    borrowable: NDArray[np.float64] | None = None
-    vix: NDArray[np.float64] | None = None
-
-
-NOTHING_SPECIAL = Surroundings()
-
-
-@dataclass(frozen=True)
 class Result:
     """What became of orders.
 
@@ -96,12 +79,14 @@ class Result:
     equity : one row an account and session, from its first one on: equity, cash, position (net), gross, entries, exits, costs (USD so
         far), carry (interest less borrow fees so far, USD).
     refused : orders, or what was left of them, that were not filled: account, ticker, decided, session, reason.
+    orders : what was asked for, at which close: session, ticker and the fields of `orders.Order`.
     """
 
     trades: pl.DataFrame
     fills: pl.DataFrame
     equity: pl.DataFrame
     refused: pl.DataFrame
+    orders: pl.DataFrame
 
 
 def run(
@@ -137,7 +122,7 @@ def run(
     closes = np.empty((len(accounts), len(tape.sessions)), kernel.CLOSE)
     book = kernel.run(empty_book(tape, told), market(tape, costs, limits, surroundings), bounds, firsts, cash, closes)
     names = [tape.tickers[place] for place in accounts] if by_name else [PORTFOLIO]
-    return result(book, closes, tape, names, firsts, rows["session"])
+    return result(book, closes, tape, names, firsts, rows)
 
 
 def market(tape: Tape, costs: Costs, limits: Limits, surroundings: Surroundings) -> kernel.Market:
@@ -198,13 +183,13 @@ def result(
     tape: Tape,
     accounts: list[str],
     starts: NDArray[np.int64],
-    decided: pl.Series,
+    orders: pl.DataFrame,
 ) -> Result:
     """The journals as tables.
 
     Parameters
     ----------
-    decided : (n_orders,) the session at whose close each was decided.
+    orders : in the order of their records.
     """
     days = pl.Series("session", tape.sessions, dtype=pl.Date)
     tickers, owners = pl.Series(tape.tickers, dtype=pl.String), pl.Series(accounts, dtype=pl.String)
@@ -216,7 +201,7 @@ def result(
                 "account": owners.gather(rows["account"]),
                 "ticker": tickers.gather(rows["name"]),
                 "session": days.gather(rows[day]),
-                "decided": decided.gather(rows["order"]),
+                "decided": orders["session"].gather(rows["order"]),
                 "reason": pl.Series(reasons, dtype=pl.String).gather(rows["reason"]),
             }
         )
@@ -234,7 +219,7 @@ def result(
         *(pl.Series(name, closed[name]) for name in figures),
         pl.Series("sessions_held", closed["exited"] - closed["entered"]),
     ).with_columns(pl.col("stop_price").fill_nan(None))
-    return Result(trades, fills, _equity(closes, days, owners, starts), table(refused, "day", kernel.REFUSALS))
+    return Result(trades, fills, _equity(closes, days, owners, starts), table(refused, "day", kernel.REFUSALS), orders)
 
 
 def _equity(closes: np.ndarray[Any, Any], days: pl.Series, owners: pl.Series, starts: NDArray[np.int64]) -> pl.DataFrame:

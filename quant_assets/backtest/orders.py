@@ -5,7 +5,8 @@ An order is decided at the close of a session and works from the next one on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NoReturn
 
@@ -139,19 +140,29 @@ def of_frame(orders: pl.DataFrame, tape: Tape, *, by_name: bool) -> tuple[np.nda
     return _packed(columns, lambda place: rows.row(place, named=True)), rows
 
 
+def in_priority(orders: Iterable[Order]) -> list[Order]:
+    """In the order in which orders of one close are worked."""
+    return sorted(orders, key=lambda order: (-order.priority, order.ticker))
+
+
+def table_of(decided: Sequence[tuple[dt.date, Order]]) -> pl.DataFrame:
+    """`session`, the close each was decided at, and the fields of `Order`."""
+    rows = [(session, *(getattr(order, name) for name in SCHEMA if name != "session")) for session, order in decided]
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
 def of_close(orders: Sequence[Order], tape: Tape, day: int) -> np.ndarray[Any, Any]:
-    """(n,) records of what a strategy asked for at the close of a session, in the order in which they are worked; errors as `of_frame`."""
-    ordered = sorted(orders, key=lambda order: (-order.priority, order.ticker))
-    numbers = {name: np.array([getattr(order, name) for order in ordered], dtype=float) for name in (*SIZES, *NUMBERS, "priority")}
+    """(n,) records of what a strategy asked for at the close of a session, given `in_priority`; errors as `of_frame`."""
+    numbers = {name: np.array([getattr(order, name) for order in orders], dtype=float) for name in (*SIZES, *NUMBERS, "priority")}
     columns = {
-        "name": np.array([tape.place_of(order.ticker) for order in ordered], dtype=np.int64),
-        "day": np.full(len(ordered), day),
+        "name": np.array([tape.place_of(order.ticker) for order in orders], dtype=np.int64),
+        "day": np.full(len(orders), day),
         **numbers,
-        **{name: np.array([getattr(order, name) for order in ordered]) for name in ("close", "lasts", "only_flat")},
-        "at_close": np.array([order.at == "close" for order in ordered]),
-        "exit_after": np.array([NEVER_EXITS if order.exit_after is None else order.exit_after for order in ordered]),
+        **{name: np.array([getattr(order, name) for order in orders]) for name in ("close", "lasts", "only_flat")},
+        "at_close": np.array([order.at == "close" for order in orders]),
+        "exit_after": np.array([NEVER_EXITS if order.exit_after is None else order.exit_after for order in orders]),
     }
-    return _packed(columns, lambda place: {"session": tape.sessions[day], **asdict(ordered[place])})
+    return _packed(columns, lambda place: {"session": tape.sessions[day], **asdict(orders[place])})
 
 
 def _packed(columns: Columns, told: Callable[[int], dict[str, Any]]) -> np.ndarray[Any, Any]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from quant_assets.backtest import kernel
@@ -19,15 +18,14 @@ from quant_assets.backtest.accounts import PORTFOLIO, STARTING_CASH
 from quant_assets.backtest.costs import US_STOCKS, Costs
 from quant_assets.backtest.engine import (
     CASH_ACCOUNT,
-    NOTHING_SPECIAL,
     Limits,
     Result,
-    Surroundings,
     empty_book,
     market,
     result,
 )
-from quant_assets.backtest.orders import Order, of_close
+from quant_assets.backtest.orders import Order, in_priority, of_close, table_of
+from quant_assets.backtest.surroundings import NOTHING_SPECIAL, Surroundings
 from quant_assets.backtest.tape import Tape
 from quant_assets.errors import BadArgument, QuantAssetsError
 
@@ -138,7 +136,7 @@ def trade(
     book = empty_book(tape, np.zeros(64, kernel.ORDER))
     kernel.open_account(book, 0, cash)
     n_orders = 0
-    decided: list[dt.date] = []
+    decided: list[tuple[dt.date, Order]] = []
     for day, session in enumerate(tape.sessions):
         while kernel.advance(book, told, day, day + 1, n_orders, closes[0]) == day:
             book = kernel.with_room(book, int(book.account["lacking"][0]))
@@ -146,13 +144,13 @@ def trade(
         if asked := _asked(strategy, Past(tape, shown, day, book.account[0], book.positions)):
             book = _with_orders(book, n_orders, of_close(asked, tape, day))
             n_orders += len(asked)
-            decided += [session] * len(asked)
-    return result(book, closes, tape, [PORTFOLIO], np.zeros(1, np.int64), pl.Series(decided, dtype=pl.Date))
+            decided += [(session, order) for order in asked]
+    return result(book, closes, tape, [PORTFOLIO], np.zeros(1, np.int64), table_of(decided))
 
 
 def _asked(strategy: Strategy, past: Past) -> list[Order]:
     try:
-        return list(strategy(past) or ())
+        return in_priority(strategy(past) or ())
     except QuantAssetsError:
         raise
     except Exception as error:

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from quant_assets.backtest import kernel
 from quant_assets.backtest.accounts import STARTING_CASH
 from quant_assets.backtest.costs import US_STOCKS, Costs
-from quant_assets.backtest.engine import CASH_ACCOUNT, Limits, Surroundings, empty_book, market
+from quant_assets.backtest.engine import CASH_ACCOUNT, Limits, empty_book, market
 from quant_assets.backtest.orders import of_frame
 from quant_assets.backtest.ratios import sharpe_ratio
+from quant_assets.backtest.surroundings import NOTHING_SPECIAL, Surroundings
 from quant_assets.backtest.tape import Tape
 from quant_assets.errors import BadArgument
 
@@ -87,7 +88,7 @@ def sweep(
     cash: float = STARTING_CASH,
     costs: Costs = US_STOCKS,
     limits: Limits = CASH_ACCOUNT,
-    surroundings: Surroundings | None = None,
+    surroundings: Surroundings = NOTHING_SPECIAL,
 ) -> Sweep:
     """Runs all settings, on as many threads as there are cores.
 
@@ -105,7 +106,7 @@ def sweep(
         raise BadArgument("there is no setting to try", remedy="give at least one, see grid")
     told, rows = of_frame(orders, tape, by_name=by_name)
     priority = rows["priority"].to_numpy()
-    terms = market(tape, costs, limits, surroundings or Surroundings())
+    terms = market(tape, costs, limits, surroundings)
     n_accounts = len(tape.tickers) if by_name else 1
     told["account"] = told["name"] if by_name else 0
 
