@@ -11,11 +11,12 @@ from pathlib import Path
 
 import polars as pl
 
+from quant_assets.backtest.accounts import PORTFOLIO
 from quant_assets.backtest.rules import ALONE, STRATEGIES, rule_of
-from quant_assets.backtest.run import PORTFOLIO
+from quant_assets.backtest.thresholds import STRATEGY, swept
 from quant_assets.calendars import Window, session_table, year_window
 from quant_assets.decisions.signal import rule_of as decision_rule_of
-from quant_assets.demand import GRIDS, SERIES, score_versions, windows_of
+from quant_assets.demand import GRIDS, SERIES, score_versions, told_among, windows_of
 from quant_assets.features.catalog import ALL_FEATURES, feature_set_hash
 from quant_assets.features.sets import BASELINE
 from quant_assets.lake import coverage
@@ -23,6 +24,7 @@ from quant_assets.models.terms import MEMBERS, MODEL_NAME
 from quant_assets.schemas import TABLES, UTC
 from quant_assets.settings import Settings
 from quant_assets.sources import sources
+from quant_assets.validation.signal_quality import HORIZONS
 from quant_assets.workspace import Workspace
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -71,6 +73,7 @@ def build(folder: Path) -> Workspace:
         _write(work, table, days.with_columns(**told.get(table, {})))
     _write_models(work)
     _write_accounts(work, names)
+    _write_judged(work, names)
     decided = coverage.listed_sessions(work.universe, Window(FIRST_DECISION, work.after_as_of)).rename({"key": "ticker"})
     rule = pl.lit(decision_rule_of(work.settings.signal))
     _write(work, "signal", decided.with_columns(rule=rule, score=SCORE, model_run_id=_run(pl.lit(work.cutoff))))
@@ -115,6 +118,17 @@ def _write_accounts(work: Workspace, names: list[str]) -> None:
     quarter = pl.col("session").dt.truncate("1q")
     lines = lines.join(seen, left_on=quarter, right_on="session").with_columns(exits=pl.lit(0, dtype=pl.Int64))
     _write(work, "equity", lines.select("account", "ticker", "strategy", "rule", "session", "scores", "exits"))
+
+
+def _write_judged(work: Workspace, names: list[str]) -> None:
+    """How the scores ranked, session by session; the user's rule at each threshold, quarter by quarter."""
+    days = told_among(work, session_table(work.out_of_sample).select("session"), names)
+    horizons = pl.DataFrame({"horizon": HORIZONS}, schema={"horizon": pl.Int64})
+    told = {"model": pl.lit(MODEL_NAME), "ends": pl.col("session"), "names": pl.lit(len(names), dtype=pl.Int64)}
+    _write(work, "signal_quality", days.join(horizons, how="cross").with_columns(**told))
+    thresholds = pl.DataFrame({"threshold": swept(work.settings.signal.score_threshold)})
+    ends = days.group_by(pl.col("session").dt.truncate("1q").alias("quarter")).agg(pl.all().sort_by("session").last()).drop("quarter")
+    _write(work, "threshold_sweep", ends.join(thresholds, how="cross").with_columns(strategy=pl.lit(STRATEGY)))
 
 
 def _write_coverage(work: Workspace, names: list[str]) -> None:

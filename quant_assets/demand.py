@@ -16,9 +16,10 @@ from itertools import accumulate
 import polars as pl
 
 from quant_assets import freshness, gathered, warehouse
+from quant_assets.backtest.accounts import PORTFOLIO
 from quant_assets.backtest.rules import ALONE, RANKED, STRATEGIES, rule_of
-from quant_assets.backtest.run import PORTFOLIO
-from quant_assets.calendars import Window, day_window, ends_a_week, session_offset, sessions
+from quant_assets.backtest.thresholds import swept
+from quant_assets.calendars import Window, day_window, ends_a_week, quarter_window, session_offset, sessions
 from quant_assets.decisions.signal import rule_of as decision_rule_of
 from quant_assets.eligibility import tradable_tickers, with_rule_suffix
 from quant_assets.features.catalog import ALL_FEATURES, feature_set_hash
@@ -30,6 +31,7 @@ from quant_assets.models.terms import MEMBERS, MODEL_NAME
 from quant_assets.schemas import TABLES
 from quant_assets.sources import sources
 from quant_assets.sources.splice import stored_basis
+from quant_assets.validation.signal_quality import HORIZONS
 from quant_assets.workspace import Workspace
 
 HISTORY, TRAINING, DECISION = "history", "training", "decision"
@@ -38,12 +40,15 @@ GRIDS = {
         ("index_prices", "prices", "features", "cross_section_features", "labels", *gathered.ECONOMY, *gathered.COMPANIES, "warehouse"),
         HISTORY,
     ),
-    **dict.fromkeys(("model_runs", "oos_predictions", "equity", "portfolio"), TRAINING),
+    **dict.fromkeys(("model_runs", "oos_predictions", "equity", "portfolio", "signal_quality", "threshold_sweep"), TRAINING),
     **dict.fromkeys(("leak_proof", "quality_scorecard", "signal", "trade_synthesis", "daily_report", *gathered.MARKET), DECISION),
 }
 """The grid of each table that a night fills. `portfolio` is the part of `equity` and `trades` that needs all names at once,
 `warehouse` the DuckDB file that shows the lake."""
-SERIES = {"index_prices", "model_runs", "portfolio", "leak_proof", "quality_scorecard", "warehouse", *gathered.ECONOMY}
+SERIES = {
+    *("index_prices", "model_runs", "portfolio", "signal_quality", "threshold_sweep", "leak_proof", "quality_scorecard", "warehouse"),
+    *gathered.ECONOMY,
+}
 """Tables without a ticker dimension."""
 PROVEN = (*READ, "features", "cross_section_features", "labels", "oos_predictions")
 """What a decision reads, and what that is made of."""
@@ -103,6 +108,10 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return _trained(work)
     if table == "portfolio":
         return _booked_together(work, days)
+    if table == "signal_quality":
+        return _judged(work, days)
+    if table == "threshold_sweep":
+        return _swept(work, days)
     if table == "warehouse":
         return _shown(work)
     if table == "leak_proof":
@@ -145,6 +154,14 @@ def score_versions(work: Workspace) -> pl.DataFrame:
     runs = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME}).sort("cutoff").collect()
     told = accumulate(runs["model_run_id"], lambda past, run: hashlib.sha256(f"{past} {run}".encode()).hexdigest()[:12], initial="")
     return pl.DataFrame({"session": runs["cutoff"], "scores": list(told)[1:]}, schema={"session": pl.Date, "scores": pl.String})
+
+
+def told_among(work: Workspace, rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The rows (session, ...) with `scores` and `among`: the models of a session's scores, and whom they could score until then."""
+    versions = score_versions(work).rename({"session": "quarter"})
+    seen = rows.with_columns(quarter=pl.col("session").dt.truncate("1q")).join(versions, on="quarter", how="left", maintain_order="left")
+    told = f"{len(names)} names ({hashlib.sha256(','.join(sorted(names)).encode()).hexdigest()[:8]})"
+    return with_rule_suffix(seen.drop("quarter"), work).with_columns(among=pl.concat_str(pl.lit(told), "suffix")).drop("suffix")
 
 
 def _rows(table: str, work: Workspace, spans: pl.DataFrame, days: pl.DataFrame, span: Window) -> Demand:
@@ -292,6 +309,48 @@ def _over_all(cells: pl.DataFrame) -> pl.DataFrame:
     """The cells of all keys as one: as many sessions as the key with the most."""
     together = cells.group_by("window").agg(pl.col("n").max(), pl.col("first").min()).sort("window")
     return together.select(pl.lit(coverage.ALL).alias("key"), "window", "n", "first")
+
+
+def _judged(work: Workspace, days: pl.DataFrame) -> Demand:
+    """A row a horizon of each session from the first score on, of today's scores and names, with its figures once the horizon has ended."""
+    among = competing_tickers(work)
+    expected = coverage.cells_within(_from_first_score(work, among), days)
+
+    def holes() -> pl.DataFrame:
+        seen = told_among(work, days, among).lazy()
+        known = pl.col("names").is_not_null() | (pl.col("ends") > work.as_of)
+        rows = work.lake.scan("signal_quality", window=work.out_of_sample, scope={"model": MODEL_NAME}).filter(known)
+        each = rows.join(seen, on=["session", "scores", "among"]).group_by("window", "session").agg(n=pl.len()).filter(n=len(HORIZONS))
+        there = each.group_by("window").agg(there=pl.len()).select(pl.lit(coverage.ALL).alias("key"), "window", "there")
+        return coverage.short_cells(expected, there.collect())
+
+    return Demand(expected, holes)
+
+
+def _swept(work: Workspace, days: pl.DataFrame) -> Demand:
+    """A row a threshold at the last session of each quarter, or the night or one after it, on the scores and names of today."""
+    among = competing_tickers(work)
+    names = [name for name in tradable_tickers(work) if name in among]
+    expected = coverage.cells_within(_from_first_score(work, names), days)
+
+    def holes() -> pl.DataFrame:
+        thresholds = swept(work.settings.signal.score_threshold)
+        span = Window(work.out_of_sample.start, quarter_window(work.as_of).end)
+        rows = work.lake.scan("threshold_sweep", window=span).filter(pl.col("threshold").is_in(thresholds)).collect()
+        seen = told_among(work, rows.select(pl.col("session").unique()), among)
+        quarter = pl.col("session").dt.truncate("1q")
+        ends = days.group_by("window", quarter=quarter).agg(end=pl.col("session").max())
+        sound = rows.join(seen, on=["session", "scores", "among"]).join(ends, left_on=quarter, right_on="quarter")
+        each = sound.filter(pl.col("session") >= pl.col("end")).group_by("window").agg(n=pl.col("threshold").n_unique())
+        return expected.join(each.filter(n=len(thresholds)), on="window", how="anti")
+
+    return Demand(expected, holes)
+
+
+def _from_first_score(work: Workspace, names: Sequence[str]) -> pl.DataFrame:
+    """key (ALL), start, end (null) of what begins with the first score of any of these names; no row without one."""
+    start = _first_scored(work, names).filter(account="portfolio").select("start")
+    return start.select(pl.lit(coverage.ALL).alias("key"), "start", end=pl.lit(None, dtype=pl.Date))
 
 
 def _booked(work: Workspace, names: Sequence[str], days: pl.DataFrame, accounts: Sequence[tuple[str, str, str]]) -> Demand:

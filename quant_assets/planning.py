@@ -60,7 +60,7 @@ PHASES = (
     Phase("train", ("model_runs",)),
     Phase("predict", ("oos_predictions",)),
     Phase("backtest", ("equity",)),
-    Phase("portfolio", ("portfolio",)),
+    Phase("portfolio", ("portfolio", "signal_quality", "threshold_sweep")),
     Phase("proof", ("leak_proof",), at_once=True),
     Phase("decide", ("signal", "trade_synthesis")),
     Phase("scorecard", ("quality_scorecard",), beside=True, at_once=True),

@@ -121,13 +121,24 @@ def simulate(
     delisted : the last session of each name that has one.
     """
     tape = tape_of(prices, start=start, as_of=as_of, delisted=delisted)
-    done = engine.run(tape, orders_of(decisions, terms), cash=cash, costs=costs)
-    return Simulation(_as(done.trades, TRADES), _as(done.equity, EQUITY))
+    done = simulate_on(tape, decisions, terms=terms, costs=costs, cash=cash)
+    return Simulation(done.trades.drop("account"), done.equity.drop("account"))
 
 
-def simulate_each(tape: Tape, decisions: pl.DataFrame, *, terms: Terms, starts: Mapping[str, dt.date], costs: Costs) -> Simulation:
-    """An account for each name of `starts`, from that session on; `account` in front of the other columns is that name."""
-    done = engine.run(tape, orders_of(decisions, terms), by_name=True, starts=starts, costs=costs)
+def simulate_on(
+    tape: Tape,
+    decisions: pl.DataFrame,
+    *,
+    terms: Terms,
+    costs: Costs = DEFAULT_COSTS,
+    cash: float = STARTING_CASH,
+    starts: Mapping[str, dt.date] | None = None,
+) -> Simulation:
+    """One account over all names of a tape; with `starts`, one for each of these names from that session on.
+
+    `account` in front of the other columns says whose the rows are: the name, or PORTFOLIO.
+    """
+    done = engine.run(tape, orders_of(decisions, terms), by_name=starts is not None, starts=starts, cash=cash, costs=costs)
     owned: dict[str, DataType | DataTypeClass] = {"account": pl.String}
     return Simulation(_as(done.trades, {**owned, **TRADES}), _as(done.equity, {**owned, **EQUITY}))
 

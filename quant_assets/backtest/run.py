@@ -10,7 +10,7 @@ import polars as pl
 
 from quant_assets.backtest.accounts import PORTFOLIO
 from quant_assets.backtest.costs import DEFAULT_COSTS, Costs
-from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, Simulation, Terms, simulate, simulate_each, tape_of
+from quant_assets.backtest.default_trade import DEFAULT_TRADE, HELD_FOR_EVER, Simulation, Terms, simulate_on, tape_of
 from quant_assets.backtest.rules import (
     RANKED,
     STRATEGIES,
@@ -109,7 +109,7 @@ def backtest_tickers(
     booked = []
     for strategy in strategies:
         alone = chosen[strategy].filter(pl.col("ticker").is_in(list(starts))).with_columns(n_tradable=pl.lit(1, dtype=pl.Int64))
-        result = simulate_each(tape, alone, terms=_terms(strategy), starts=starts, costs=costs)
+        result = simulate_on(tape, alone, terms=_terms(strategy), starts=starts, costs=costs)
         rule = rule_of(strategy, threshold=threshold, among=names if strategy in RANKED else ())
         booked.append(_named(result, strategy, "ticker", pl.col("account"), rule))
     return _tables(booked)
@@ -121,6 +121,7 @@ def backtest_portfolio(
     atr: pl.DataFrame,
     *,
     as_of: dt.date,
+    strategies: Sequence[str] = STRATEGIES,
     threshold: float = 0.65,
     costs: Costs = DEFAULT_COSTS,
     among: Sequence[str] = (),
@@ -136,11 +137,11 @@ def backtest_portfolio(
     if not past.starts:
         return _tables([])
     chosen = {**_decisions(past.candidates, threshold), "buy_and_hold": buy_and_hold_rule(past.candidates)}
-    start = min(past.starts.values())
+    tape = tape_of(past.prices, start=min(past.starts.values()), as_of=as_of, delisted=delisted)
     names = among or prices["ticker"].unique().to_list()
     booked = []
-    for strategy, decisions in chosen.items():
-        result = simulate(past.prices, decisions, terms=_terms(strategy), start=start, as_of=as_of, costs=costs, delisted=delisted)
+    for strategy in strategies:
+        result = simulate_on(tape, chosen[strategy], terms=_terms(strategy), costs=costs)
         rule = rule_of(strategy, threshold=threshold, among=names)
         booked.append(_named(result, strategy, "portfolio", pl.lit(PORTFOLIO), rule))
     return _tables(booked)

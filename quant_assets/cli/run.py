@@ -35,7 +35,7 @@ PHASE_TITLES = {
     "train": "pooled model, one a quarter",
     "predict": "out-of-sample scores",
     "backtest": "each name's account",
-    "portfolio": "portfolio account",
+    "portfolio": "portfolio, signal quality",
     "proof": "proof that nothing looks ahead",
     "decide": "signals and verdicts",
     "scorecard": "the week's scorecard of the data",

@@ -16,7 +16,7 @@ ASSETS = {
     "train": ("pooled_model",),
     "predict": ("oos_predictions",),
     "backtest": ("backtest",),
-    "portfolio": ("portfolio_backtest",),
+    "portfolio": ("portfolio_backtest", "signal_quality", "threshold_sweep"),
     "proof": ("leak_proof",),
     "scorecard": ("quality_scorecard",),
     "decide": ("signal", "trade_synthesis"),

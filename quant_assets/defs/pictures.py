@@ -9,6 +9,7 @@ from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
 SHOWN_NAMES = 40
+NORMAL_95 = 1.96
 COLOURS = {"threshold": "#2563eb", "top_fifth": "#d97706", "buy_and_hold": "#6b7280"}
 
 
@@ -84,6 +85,47 @@ def equity(rows: pl.DataFrame) -> Figure:
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))  # type: ignore[no-untyped-call]
     axes.set_title("equity, USD", fontsize=10)
+    return _plain(figure)
+
+
+def rank_ic_by_year(years: pl.DataFrame) -> Figure:
+    """Mean rank IC of each year with its 95 % interval.
+
+    Parameters
+    ----------
+    years : year, horizon, rank_ic, rank_ic_se, as of `validation.signal_quality.summary`.
+    """
+    figure = Figure(figsize=(6, 2.8))
+    axes = figure.subplots()
+    shown = years.drop_nulls("rank_ic")
+    reach = (NORMAL_95 * shown["rank_ic_se"].fill_null(0)).to_numpy()
+    axes.errorbar(shown["year"].cast(pl.String), shown["rank_ic"], yerr=reach, fmt="o", color=COLOURS["threshold"], capsize=3)
+    axes.axhline(0, color="#111827", linewidth=1)
+    horizon = f" over {shown['horizon'][0]} sessions" if shown.height else ""
+    axes.set_title(f"rank IC{horizon}, 95 % (Newey-West)", fontsize=10)
+    return _plain(figure)
+
+
+def sharpe_by_threshold(rows: pl.DataFrame, *, untuned: float | None) -> Figure:
+    """Sharpe ratio of the user's rule at each threshold by the last session, with the number of trades at each point.
+
+    Parameters
+    ----------
+    rows : of table `threshold_sweep`.
+    untuned : that of the fixed rule by then, which has no threshold.
+    """
+    figure = Figure(figsize=(6, 2.8))
+    axes = figure.subplots()
+    shown = rows.filter(pl.col("session") == pl.col("session").max()).drop_nulls("sharpe").sort("threshold")
+    axes.plot(shown["threshold"], shown["sharpe"], "o-", markersize=4, linewidth=1.2, color=COLOURS["threshold"], label="user's rule")
+    for threshold, sharpe, n_trades in shown.select("threshold", "sharpe", "n_trades").iter_rows():
+        axes.annotate(f"{n_trades}", (threshold, sharpe), xytext=(0, 5), textcoords="offset points", fontsize=7, ha="center")
+    if untuned is not None:
+        axes.axhline(untuned, color=COLOURS["top_fifth"], linewidth=1.2, label="top fifth, no threshold")
+    axes.margins(y=0.15)
+    axes.legend(fontsize=8, frameon=False)
+    axes.set_xlabel("threshold (number: trades)", fontsize=8)
+    axes.set_title("Sharpe ratio by threshold", fontsize=10)
     return _plain(figure)
 
 

@@ -17,8 +17,8 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
+from quant_assets.backtest.accounts import PORTFOLIO
 from quant_assets.backtest.rules import STRATEGIES
-from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import session_close
 from quant_assets.reporting import wording
 from quant_assets.reporting.atomic import write_text

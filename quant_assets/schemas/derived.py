@@ -9,6 +9,8 @@ from quant_assets.schemas.table import SESSION, TICKER, Column, Table, usd
 
 CUTOFF = Column("cutoff", pl.Date, "date", "first day the model did not learn from; its quarter begins here", nullable=False)
 RUN = Column("model_run_id", pl.String, "-", "MLflow run that trained the model", nullable=False)
+AMONG = Column("among", pl.String, "-", "how many names were scored, a hash of which, and one of who was a member when", nullable=False)
+SCORES = Column("scores", pl.String, "-", "hash of the model runs whose scores had been seen by the session", nullable=False)
 STRATEGY = (
     Column("strategy", pl.String, "-", "threshold, top_fifth or buy_and_hold", nullable=False),
     Column("account", pl.String, "-", "ticker: $10,000 for each name; portfolio: one $10,000 over all", nullable=False),
@@ -139,6 +141,52 @@ DERIVED = (
             Column("entries", pl.Int64, "entries", "entries filled so far, the open ones included", nullable=False),
             Column("exits", pl.Int64, "exits", "exits filled so far: as many rows of trades up to this session", nullable=False),
             usd("costs", "commission and half-spread paid so far on both sides", nullable=False),
+        ),
+    ),
+    Table(
+        "signal_quality",
+        "quarter",
+        "How the scores of a session ranked what followed over 1 to 20 sessions: null until the horizon has ended, constant from then on.",
+        ("model", "horizon", "session"),
+        (
+            Column("model", pl.String, "-", "registered model name", nullable=False),
+            Column("horizon", pl.Int64, "sessions", "from the close of the session to the close of `ends`", nullable=False),
+            SESSION,
+            Column("ends", pl.Date, "exchange date", "the session at whose close the horizon ends", nullable=False),
+            AMONG,
+            SCORES,
+            Column("scored", pl.Int64, "names", "eligible names with a score", nullable=False),
+            Column("names", pl.Int64, "names", "of those, names with a total return over the horizon; null until it has ended"),
+            Column("ic", pl.Float64, "-", "Pearson correlation across names of score and total return; null below five names"),
+            Column("rank_ic", pl.Float64, "-", "Spearman correlation, average ranks; null below five names"),
+            *(Column(f"q{n}", pl.Float64, "fraction", f"mean total return of quintile {n} by score, 5 the highest") for n in range(1, 6)),
+            Column("spread", pl.Float64, "fraction", "q5 - q1; null where equal scores leave quintile 5 empty"),
+            Column("turnover", pl.Float64, "fraction", "share of quintile 5 not in it `horizon` sessions before; null in the first"),
+        ),
+        known_time="ends",
+    ),
+    Table(
+        "threshold_sweep",
+        "quarter",
+        "What the portfolio account of the user's rule would have done by the end of each quarter at other thresholds.",
+        ("strategy", "threshold", "session"),
+        (
+            Column("strategy", pl.String, "-", "threshold: enters above it, by the default trade", nullable=False),
+            Column("threshold", pl.Float64, "probability", "the score above which it enters", nullable=False),
+            Column("session", pl.Date, "exchange date", "the last session counted: the quarter's last, or the night", nullable=False),
+            AMONG,
+            SCORES,
+            Column("first", pl.Date, "exchange date", "the first session counted: the account's", nullable=False),
+            Column("n_trades", pl.Int64, "trades", "closed", nullable=False),
+            Column("n_entries", pl.Int64, "entries", "filled, the open ones included", nullable=False),
+            Column("total_return", pl.Float64, "fraction", "after all costs; null where nothing was bought, as the figures below"),
+            Column("cagr", pl.Float64, "fraction a year", "the same by calendar days (365.25)"),
+            Column("volatility_annual", pl.Float64, "fraction", "of daily returns, ddof 1, sqrt(252), flat days included"),
+            Column("sharpe", pl.Float64, "-", "annual (sqrt(252)), zero rate, ddof 1, flat days included"),
+            Column("max_drawdown", pl.Float64, "fraction", "lowest equity over the highest before it, less 1"),
+            Column("exposure", pl.Float64, "fraction", "mean over closes of position / equity"),
+            Column("win_rate", pl.Float64, "fraction", "of the closed trades, with a profit after all costs"),
+            usd("total_costs", "paid on both sides"),
         ),
     ),
     Table(

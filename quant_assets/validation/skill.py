@@ -15,11 +15,11 @@ import numpy.typing as npt
 import polars as pl
 
 from quant_assets.validation.bootstrap import circular_blocks
+from quant_assets.validation.signal_quality import rank_ic
 
 BLOCK_SESSIONS = 21
 RESAMPLES = 300
 SEED = 20130301
-MIN_NAMES = 5
 Places = npt.NDArray[np.int64]
 
 
@@ -130,12 +130,7 @@ def _aucs(rows: pl.DataFrame, draws: Callable[[int], Iterable[Places]]) -> Itera
 
 def _rank_ic(rows: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
     """Mean rank IC and its interval over sessions with at least five names and some spread in the scores."""
-    ics = (
-        rows.group_by("session", maintain_order=True)
-        .agg(ic=pl.corr("score", "ret", method="spearman"), n=pl.len())
-        .filter((pl.col("n") >= MIN_NAMES) & pl.col("ic").is_finite())["ic"]
-        .to_numpy()
-    )
+    ics = rows.group_by("session", maintain_order=True).agg(ic=rank_ic("score", "ret"))["ic"].drop_nulls().to_numpy()
     if len(ics) < 2:
         return None, None, None
     return float(ics.mean()), *_limits(float(ics[chosen].mean()) for chosen in _resamples(len(ics)))

@@ -18,7 +18,7 @@ from quant_assets_tests.night.homes import Home, new_home, read_until
 
 ALL_TABLES = (
     *("index_prices", "prices", "features", "labels", "model_runs", "oos_predictions"),
-    *("trades", "equity", "signal", "trade_synthesis", "daily_report"),
+    *("trades", "equity", "signal_quality", "threshold_sweep", "signal", "trade_synthesis", "daily_report"),
     *("quality_log", "coverage"),
 )
 
@@ -30,7 +30,8 @@ def assert_same_rows(home: Home, reference: Home, tables: tuple[str, ...] = ALL_
 
 def assert_same_but_for_model_names(home: Home, reference: Home) -> None:
     """For homes that trained their models each for itself."""
-    named = {"model_runs": "model_run_id", "oos_predictions": "model_run_id", "signal": "model_run_id", "equity": "scores"}
+    named = {"model_runs": "model_run_id", "oos_predictions": "model_run_id", "signal": "model_run_id"}
+    named |= dict.fromkeys(("equity", "signal_quality", "threshold_sweep"), "scores")
     assert_same_rows(home, reference, tuple(table for table in ALL_TABLES if table not in named))
     for table, column in named.items():
         assert_frame_equal(home.table(table).drop(column), reference.table(table).drop(column), check_exact=True)

@@ -223,7 +223,7 @@ def test_code_that_changes_in_the_middle_of_a_night(finished: Home, home: Home):
     assert worked[1].startswith("features across names: 2007..2013")
     assert worked[2].startswith("pooled model, one a quarter: 2011-01..2013-01")
     assert [line.split(":")[0] for line in worked[3:]] == [
-        *("out-of-sample scores", "each name's account", "portfolio account", "proof that nothing looks ahead"),
+        *("out-of-sample scores", "each name's account", "portfolio, signal quality", "proof that nothing looks ahead"),
         *("signals and verdicts", "report"),
     ]
     models = home.table("model_runs")

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from bokeh_sampledata import stocks
 
+from quant_assets.backtest.accounts import PORTFOLIO
 from quant_assets.backtest.metrics import performance
 from quant_assets.backtest.rules import STRATEGIES
-from quant_assets.backtest.run import PORTFOLIO
 from quant_assets.calendars import Window
 from quant_assets.lake import coverage
 from quant_assets.quality.repair import SHIFTED

@@ -16,7 +16,7 @@ from quant_assets.lake import coverage
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Grids, Settings
 from quant_assets.sources.base import known_at_close
-from quant_assets.steps import backtests, decisions, features, history, models, proof, quality
+from quant_assets.steps import backtests, decisions, features, history, models, proof, quality, signals
 from quant_assets.steps.guard import note
 from quant_assets.workspace import Workspace
 from quant_assets_tests.small import FETCHED_AT
@@ -95,6 +95,8 @@ def whole_night(work: Workspace, *, further: tuple[dt.date, ...] = ()) -> Worksp
     models.score_quarters(work, names, quarters, run_id="night")
     backtests.backtest_names(work, names, quarters, run_id="night")
     backtests.backtest_together(work, quarters)
+    signals.judge_scores(work, quarters)
+    signals.sweep_thresholds(work, quarters)
     days = {day.isoformat(): day_window(day) for day in (*further, work.as_of)}
     proof.prove(work, days)
     decisions.decide(work, names, days, run_id="night")

@@ -72,7 +72,7 @@ def test_a_dead_name_is_sold_at_its_last_close(index: Workspace):
     assert owners == [(account, name, DEAD[name]) for account in ("portfolio", "ticker") for name in "GH"]
     closes = stored(index, "prices").select("ticker", "session", "close")
     for row in sold.join(closes, on=["ticker", "session"]).iter_rows(named=True):
-        assert row["exit_price"] == DEFAULT_COSTS.sell_price(row["close"])
+        assert row["exit_price"] == pytest.approx(row["close"] * (1 - DEFAULT_COSTS.half_spread), rel=1e-12)
     after = stored(index, "equity").filter(pl.col("session") >= DEAD["G"], account="ticker", ticker="G")
     assert after["session"].max() == NIGHT
     assert after["position"].max() == 0

@@ -1,4 +1,4 @@
-"""Assets that learn and are judged: the pooled model, its out-of-sample scores, the accounts that trade them.
+"""Assets that learn and are judged: the pooled model, its out-of-sample scores, the accounts that trade them, the scores as a signal.
 
 Steps are imported where they run: the model libraries take seconds, and neither a schedule nor another step should wait for them.
 """
@@ -101,4 +101,44 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         picture = pictures.equity(result.rows)
         yield from emit(context, result, table="equity", windows=windows, picture=picture)
 
-    return [pooled_model, oos_predictions, backtest, portfolio_backtest]
+    @step_asset(
+        table="signal_quality",
+        partitions_def=grids.quarter,
+        backfill_policy=SINGLE_RUN,
+        deps=[dg.AssetDep(oos_predictions, partition_mapping=ACROSS_TICKERS), dg.AssetDep("prices", partition_mapping=EVERYTHING)],
+        group_name="backtests",
+        kinds={"polars", "parquet"},
+    )
+    def signal_quality(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
+        """How each session's scores ranked the returns after it: information coefficients, quintiles and turnover over 1 to 20 sessions."""
+        from quant_assets.defs import pictures
+        from quant_assets.steps import signals
+
+        work = night.workspace(context)
+        _, windows = asked(context, work.universe)
+        result = signals.judge_scores(work, windows)
+        figures = dict(result.figures)
+        picture = pictures.rank_ic_by_year(figures.pop("by_year"))
+        result = dataclasses.replace(result, figures=figures)
+        yield from emit(context, result, table="signal_quality", windows=windows, picture=picture)
+
+    @step_asset(
+        table="threshold_sweep",
+        partitions_def=grids.quarter,
+        backfill_policy=SINGLE_RUN,
+        deps=[dg.AssetDep(oos_predictions, partition_mapping=ACROSS_TICKERS), dg.AssetDep("prices", partition_mapping=EVERYTHING)],
+        group_name="backtests",
+        kinds={"polars", "parquet"},
+    )
+    def threshold_sweep(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
+        """The portfolio account of the user's rule at other thresholds: how much of its record is the choice of one number."""
+        from quant_assets.defs import pictures
+        from quant_assets.steps import signals
+
+        work = night.workspace(context)
+        _, windows = asked(context, work.universe)
+        result = signals.sweep_thresholds(work, windows)
+        picture = pictures.sharpe_by_threshold(result.rows, untuned=result.figures["sharpe_of_top_fifth"])
+        yield from emit(context, result, table="threshold_sweep", windows=windows, picture=picture)
+
+    return [pooled_model, oos_predictions, backtest, portfolio_backtest, signal_quality, threshold_sweep]
