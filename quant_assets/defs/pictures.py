@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 SHOWN_NAMES = 40
 NORMAL_95 = 1.96
@@ -67,11 +68,11 @@ def scores(rows: pl.DataFrame) -> Figure:
 
 
 def equity(rows: pl.DataFrame) -> Figure:
-    """Each account of the window, by strategy: the portfolio's bold, a name's thin with the name at its end."""
-    figure = Figure(figsize=(7, 3.6))
-    axes = figure.subplots()
-    shown: set[str] = set()
+    """Each account of the window, by strategy: the portfolio's bold with its drawdowns below, a name's thin with the name at its end."""
     with_portfolio = "portfolio" in rows["account"]
+    figure = Figure(figsize=(7, 5.0 if with_portfolio else 3.6))
+    axes, *below = figure.subplots(2, sharex=True, height_ratios=(3, 1)) if with_portfolio else [figure.subplots()]
+    shown: set[str] = set()
     for (strategy, account, ticker), line in rows.sort("session").group_by("strategy", "account", "ticker", maintain_order=True):
         whole = account == "portfolio" or not with_portfolio
         days, values = line["session"].to_numpy(), line["equity"].to_numpy()
@@ -80,11 +81,18 @@ def equity(rows: pl.DataFrame) -> Figure:
         axes.plot(days, values, color=COLOURS[str(strategy)], linewidth=1.4 if whole else 0.7, alpha=1.0 if whole else 0.55, label=label)
         if account == "ticker":
             axes.annotate(f" {ticker}", (days[-1], values[-1]), fontsize=6, va="center", color=COLOURS[str(strategy)])
+        elif below:
+            fallen = (line["equity"] / line["equity"].cum_max() - 1).to_numpy()
+            below[0].plot(days, fallen, color=COLOURS[str(strategy)], linewidth=1)
     if shown:
         axes.legend(fontsize=8, frameon=False)
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))  # type: ignore[no-untyped-call]
     axes.set_title("equity, USD", fontsize=10)
+    for under in below:
+        under.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        under.set_title("below the highest close of the window", fontsize=8)
+    lowest = [axes, *below][-1]
+    lowest.xaxis.set_major_formatter(ConciseDateFormatter(lowest.xaxis.get_major_locator()))  # type: ignore[no-untyped-call]
     return _plain(figure)
 
 

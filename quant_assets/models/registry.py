@@ -75,7 +75,7 @@ class ModelRegistry:
 
     def log(self, model: TrainedModel, *, partition: str) -> str:
         """Stores a trained model and returns its run id; the same training once more resumes its run, and may add the members."""
-        experiment = self._experiment_id()
+        experiment = self.experiment(EXPERIMENT)
         run = self._same_training(experiment, model) or self.client.create_run(experiment, run_name=f"{MODEL_NAME} {partition}")
         run_id: str = run.info.run_id
         stamp = run.info.start_time
@@ -131,11 +131,12 @@ class ModelRegistry:
             ) from None
         return StoredModel(run_id, booster, tuple(xgb.Booster(model_file=bytearray(one)) for one in raw))
 
-    def _experiment_id(self) -> str:
-        found = self.client.get_experiment_by_name(EXPERIMENT)
+    def experiment(self, name: str) -> str:
+        """The id of an experiment, made if it is not there."""
+        found = self.client.get_experiment_by_name(name)
         if found:
             return str(found.experiment_id)
-        return str(self.client.create_experiment(EXPERIMENT, artifact_location=f"{self.artifacts}/{EXPERIMENT}"))
+        return str(self.client.create_experiment(name, artifact_location=f"{self.artifacts}/{name}"))
 
     def _same_training(self, experiment: str, model: TrainedModel) -> Run | None:
         where = " and ".join(f"tags.{key} = '{value}'" for key, value in _identity(model).items())

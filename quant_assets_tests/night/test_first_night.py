@@ -7,9 +7,14 @@ import datetime as dt
 
 import dagster as dg
 import polars as pl
+import pytest
 
+from quant_assets.backtest.metrics import measure
+from quant_assets.backtest.track import Track
 from quant_assets.calendars import Window
 from quant_assets.gathered import GATHERED
+from quant_assets.models.account_log import EXPERIMENT
+from quant_assets.models.registry import ModelRegistry
 from quant_assets.schemas import TABLES
 from quant_assets_tests.night.homes import Home
 
@@ -105,3 +110,21 @@ def test_coverage_says_complete(finished: Home):
     cells = finished.lake.scan("coverage", window=Window(dt.date(2007, 1, 1), dt.date(2014, 1, 1))).collect()
     assert set(cells["status"]) == {"complete"}
     assert (cells["present"] == cells["expected"]).all()
+
+
+def test_mlflow_keeps_the_accounts_of_the_last_quarter_that_ended(finished: Home):
+    work = finished.workspace()
+    registry = ModelRegistry(work.settings.mlflow_uri, work.settings.mlflow_artifacts)
+    [run] = registry.client.search_runs([registry.experiment(EXPERIMENT)])
+    assert run.data.tags["partition"] == "2012-10"
+    account = pl.col("account") == "portfolio"
+    span = Window(work.settings.grids.first_cutoff, dt.date(2013, 1, 1))
+    equity, trades = (
+        finished.lake.scan(table, window=span).filter(account, strategy="top_fifth").collect() for table in ("equity", "trades")
+    )
+    expected = measure(Track.of(equity, trades))
+    kept = {name.removeprefix("top_fifth."): value for name, value in run.data.metrics.items() if name.startswith("top_fifth.")}
+    assert kept["sharpe"] == pytest.approx(expected["sharpe"])
+    assert kept["n_trades"] == trades.height
+    files = {item.path for item in registry.client.list_artifacts(run.info.run_id)}
+    assert files == {"accounts.png", "tear_sheet.html", "tear_sheet_trades.csv", "tear_sheet_trades.parquet"}

@@ -93,13 +93,17 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     def portfolio_backtest(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """One $10,000 over all names by the user's rule, a fixed untuned rule (each session's top fifth) and buy-and-hold."""
         from quant_assets.defs import pictures
-        from quant_assets.steps import backtests
+        from quant_assets.steps import account_records, backtests
 
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
         result = backtests.backtest_together(work, windows)
         picture = pictures.equity(result.rows)
-        yield from emit(context, result, table="equity", windows=windows, picture=picture)
+        links = {}
+        if ended := account_records.ended_quarter(work, windows):
+            run = account_records.log_quarter(work, ended, windows[ended], picture=picture)
+            links = {"mlflow_run": dg.MetadataValue.text(run)} if run else {}
+        yield from emit(context, result, table="equity", windows=windows, picture=picture, links=links)
 
     @step_asset(
         table="signal_quality",
