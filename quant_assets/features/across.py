@@ -10,9 +10,9 @@ import polars as pl
 from quant_assets.calendars import Window, session_table
 from quant_assets.errors import BadArgument
 from quant_assets.features.catalog import ACROSS, BESIDE, OF_BARS, select
-from quant_assets.features.compute import EVER
+from quant_assets.features.compute import EVER, which_fails
 from quant_assets.features.compute import READ as TABLES_READ
-from quant_assets.features.feature import ELIGIBLE
+from quant_assets.features.feature import ELIGIBLE, Feature
 from quant_assets.membership import within_span
 from quant_assets.schemas import TABLES
 
@@ -49,6 +49,7 @@ def compute(
     Raises
     ------
     BadArgument : an unknown feature name, or one of a single name.
+    QuantAssetsError : a feature whose expression fails, by name.
     """
     features = select(tuple(ACROSS) if names is None else names)
     if alone := [feature.name for feature in features if not feature.across]:
@@ -70,7 +71,15 @@ def compute(
     if window is not None:
         rows = rows.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
     whole = rows.collect()
-    ranked = whole.filter(ELIGIBLE).select(*KEY, *(feature.expression.alias(feature.name) for feature in features))
-    columns = [pl.col(feature.name) for feature in features]
-    finite = ranked.with_columns(pl.when(column.is_finite()).then(column) for column in columns)
+    among = whole.filter(ELIGIBLE)
+    try:
+        finite = _finite(among, features)
+    except pl.exceptions.PolarsError as error:
+        raise which_fails(features, lambda one: _finite(among, [one]), error) from error
     return whole.select(KEY).join(finite, on=KEY, how="left", maintain_order="left")
+
+
+def _finite(rows: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    """The features of these rows, null where they are NaN or infinite."""
+    values = rows.select(*KEY, *(feature.expression.alias(feature.name) for feature in features))
+    return values.with_columns(pl.when(pl.col(feature.name).is_finite()).then(pl.col(feature.name)) for feature in features)

@@ -34,6 +34,7 @@ from quant_assets.features import (
     volume,
 )
 from quant_assets.features.feature import Beside, Feature
+from quant_assets.features.registration import refuse_unreadable, refuse_untold
 
 ENTRY_POINTS = "quant_assets.features"
 
@@ -84,17 +85,20 @@ def by_name(families: Iterable[ModuleType]) -> dict[str, Feature]:
 
     Raises
     ------
-    BadArgument : two have one name, or the name of a column of the row itself.
+    BadArgument : two have one name, or the name of a column of the row itself; one is not told, or reads a column that is not there.
     """
     found: dict[str, tuple[Feature, str]] = {}
-    for family in families:
+    modules = tuple(families)
+    for family in modules:
         for feature in family.FEATURES:
+            refuse_untold(feature, family.__name__)
             if feature.name in found:
                 both = f"{found[feature.name][1]} and {family.__name__}"
                 raise BadArgument(f"two features are called {feature.name}, in {both}", remedy="rename one of them")
             if feature.name in ("ticker", "session"):
                 raise BadArgument(f"a feature of {family.__name__} is called {feature.name}, as a key column", remedy="rename it")
             found[feature.name] = feature, family.__name__
+    refuse_unreadable(found, (column for family in modules for beside in getattr(family, "BESIDE", ()) for column in beside.columns))
     return {name: feature for name, (feature, _) in found.items()}
 
 
@@ -106,6 +110,11 @@ BESIDE: tuple[Beside, ...] = tuple(beside for family in ALL_FAMILIES for beside 
 
 LOOKBACK = max(feature.lookback for feature in CATALOG.values())
 """Sessions before t that the longest look-back needs; recursive features also read every bar since the ticker's first."""
+
+
+def package_of(feature: Feature) -> str:
+    """The module that a feature is from; its family where none of them lists it."""
+    return next((family.__name__ for family in ALL_FAMILIES if feature in family.FEATURES), f"family {feature.family}")
 
 
 def select(names: Sequence[str]) -> tuple[Feature, ...]:

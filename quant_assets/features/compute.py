@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,8 +15,9 @@ import polars as pl
 from quant_assets.adjustments import PRICES, forward_adjusted, in_order
 from quant_assets.calendars import Window, session_table
 from quant_assets.errors import BadArgument, QuantAssetsError
-from quant_assets.features.catalog import BESIDE, OF_BARS, select
+from quant_assets.features.catalog import BESIDE, CATALOG, OF_BARS, package_of, select
 from quant_assets.features.feature import ADJUSTED, Feature, Tables
+from quant_assets.features.registration import refuse_unknown_inputs
 from quant_assets.features.shared import evaluate, first_bars, root_names
 from quant_assets.schemas import TABLES
 
@@ -29,6 +30,12 @@ ROWS_AT_ONCE = 150_000
 """Bars: what features share of them is 1 MB a column, and stays near the processor."""
 LOOKBACK_STEPS = (64, 260)
 """Sessions: where the groups of `_alike` end."""
+NUMBERS = (*PRICES, "volume", "split_factor", "dividend")
+WITHOUT = {"open": None, "high": None, "low": None, "volume": None, "split_factor": 1.0, "dividend": 0.0, "price_basis": "raw"}
+"""What is taken of each bar where prices have no such column: prices as traded, of a name without corporate actions."""
+
+# here and not in the catalogue, whose names are columns of those tables
+refuse_unknown_inputs(((one, package_of(one)) for one in CATALOG.values()), {name: table.schema for name, table in TABLES.items()})
 
 
 def compute(
@@ -38,9 +45,12 @@ def compute(
 
     Parameters
     ----------
-    tables : rows of tables of the lake by name. `prices` is needed, with all history of each ticker from its first stored bar (recursive
-        features start there); bars after the window are ignored. Of the others in READ a table that is not given counts as empty, and the
-        features that need it are null.
+    tables : polars frames with rows of tables of the lake, by name. `prices` is needed, with all history of each ticker from its first
+        stored bar (recursive features start there); bars after the window are ignored. It has `ticker`, `session` (Date) and `close`
+        (USD), and may lack the others: without `open`, `high`, `low` or `volume` the features that read them are null; without
+        `split_factor` (new shares for an old one) and `dividend` (USD a share, on the ex-day) there was none; without `price_basis` the
+        prices are as traded. Prices that a vendor has adjusted are told by a column `price_basis` of "adjusted": features that need a
+        raw level are then null. Of the other tables in READ one that is not given counts as empty, and the features that need it are null.
     window : sessions to return; all when None.
     names : features of bars, in this order; all of them when None.
 
@@ -52,8 +62,10 @@ def compute(
 
     Raises
     ------
-    BadArgument : an unknown feature name, one that is read across names (`cross_section.py`), or no prices.
-    QuantAssetsError : a price or volume that cannot be, two bars of one session, an impossible corporate action.
+    BadArgument : an unknown feature name, one that is read across names (`cross_section.py`), no prices, prices without a needed column or
+        with one of another type.
+    QuantAssetsError : a price or volume that cannot be, a high below its low, two bars of one session, an impossible corporate action; a
+        feature whose expression fails, by name.
     """
     return compute_each([tables], window=window, names=names)[0]
 
@@ -83,10 +95,40 @@ def _given(tables: Mapping[str, pl.LazyFrame | pl.DataFrame], window: Window | N
     """Every table that features read, the adjusted bars among them, and these bars."""
     if "prices" not in tables:
         raise BadArgument("no table prices among the tables given", remedy="give its rows, a frame without any if there are none")
+    for name in tables.keys() & set(READ):
+        _refuse_other_frame(name, tables[name])
     given = {name: tables[name].lazy() if name in tables else pl.LazyFrame(schema=TABLES[name].schema) for name in READ}
+    given["prices"] = _whole_bars(given["prices"])
     prices = given["prices"] if window is None else given["prices"].filter(pl.col("session") < window.end)
     bars = forward_adjusted(_possible(prices).lazy()).collect()
     return given | {ADJUSTED: bars.lazy()}, bars
+
+
+def _refuse_other_frame(name: str, frame: object) -> None:
+    if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
+        kind = f"{type(frame).__module__.partition('.')[0]} {type(frame).__name__}"
+        remedy = "make one of it, as pl.from_pandas(frame.reset_index())"
+        raise BadArgument(f"table {name} is a {kind}, and a table is a polars frame", remedy=remedy)
+
+
+def _whole_bars(prices: pl.LazyFrame) -> pl.LazyFrame:
+    """The bars with every column that features read, as WITHOUT says where there is none."""
+    schema = prices.collect_schema()
+    if lacking := [name for name in (*ROW, "close") if name not in schema]:
+        remedy = f"it needs ticker, session (a Date) and close (USD), and may have {', '.join(WITHOUT)}"
+        raise BadArgument(f"table prices has no column {', '.join(lacking)}, only {', '.join(schema) or 'none'}", remedy=remedy)
+    if schema["session"] != pl.Date:
+        remedy = 'make it one, as pl.col("session").str.to_date()' if schema["session"] == pl.String else 'take pl.col("session").dt.date()'
+        raise BadArgument(f"column session of prices is {schema['session']}, and it must be a Date", remedy=remedy)
+    types = {name: schema[name] for name in NUMBERS if name in schema and schema[name] != pl.Float64}
+    if wrong := [name for name, dtype in types.items() if not (dtype.is_numeric() or dtype == pl.Null)]:
+        raise BadArgument(f"column {wrong[0]} of prices is {types[wrong[0]]}, and it must be a number", remedy="cast it to pl.Float64")
+    added = [
+        pl.lit(value, dtype=pl.String if name == "price_basis" else pl.Float64).alias(name)
+        for name, value in WITHOUT.items()
+        if name not in schema
+    ]
+    return prices.with_columns(*added, *(pl.col(name).cast(pl.Float64) for name in types))
 
 
 def _below(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -138,12 +180,41 @@ def _values(bars: pl.DataFrame, features: Sequence[Feature], window: Window | No
     columns = [feature.expression.alias(feature.name) for feature in features]
 
     def evaluated(some: pl.DataFrame) -> pl.DataFrame:
-        values = evaluate(some, [*columns, pl.col("session")])
+        try:
+            values = evaluate(some, [*columns, pl.col("session")])
+        except pl.exceptions.PolarsError as error:
+            raise which_fails(features, lambda one: evaluate(some, [one.expression.alias(one.name), pl.col("session")]), error) from error
+        values = values.with_columns(_numbers(values, features))
         inside = values if window is None else values.filter(pl.col("session") >= window.start)
         return inside.select(feature.name for feature in features)
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
         return pl.concat(pool.map(evaluated, _by_names(bars)))
+
+
+def which_fails(features: Sequence[Feature], evaluated: Callable[[Feature], object], error: pl.exceptions.PolarsError) -> QuantAssetsError:
+    """What went wrong as an error that names the feature: the first that fails when it is evaluated alone."""
+    for feature in features:
+        try:
+            evaluated(feature)
+        except pl.exceptions.PolarsError as alone:
+            return _failing(feature, f"{type(alone).__name__}: {str(alone).splitlines()[0]}")
+    return QuantAssetsError(f"features cannot be computed together: {error}", remedy="name fewer of them, to see which")
+
+
+def _failing(feature: Feature, why: str) -> QuantAssetsError:
+    told = f"feature {feature.name} of {package_of(feature)} cannot be computed: {why}"
+    return QuantAssetsError(told, remedy="mend its expression, one number a bar, or uninstall that package")
+
+
+def _numbers(values: pl.DataFrame, features: Sequence[Feature]) -> list[pl.Expr]:
+    """Casts of what is no Float64 yet."""
+    other = [feature for feature in features if values.schema[feature.name] != pl.Float64]
+    for feature in other:
+        dtype = values.schema[feature.name]
+        if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
+            raise _failing(feature, f"its values are {dtype}")
+    return [pl.col(feature.name).cast(pl.Float64) for feature in other]
 
 
 def _by_names(bars: pl.DataFrame) -> list[pl.DataFrame]:
@@ -169,6 +240,7 @@ def _possible(prices: pl.LazyFrame) -> pl.DataFrame:
     twice = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in ROW)
     wrong = {name: ~(pl.col(name).is_finite() & (pl.col(name) > 0)) for name in PRICES}
     wrong |= {"volume": ~(pl.col("volume").is_finite() & (pl.col("volume") >= 0)), "session": twice}
+    wrong |= {"range": pl.col("high") < pl.col("low")}
     for name, found in bars.select(is_wrong.any().alias(name) for name, is_wrong in wrong.items()).row(0, named=True).items():
         if found:
             _refuse(bars.filter(wrong[name]).row(0, named=True), name)
@@ -179,6 +251,9 @@ def _refuse(row: Mapping[str, Any], name: str) -> None:
     where = f"{row['ticker']} {row['session']}"
     if name == "session":
         raise QuantAssetsError(f"{where}: two bars of one session", remedy="keep one of them")
+    if name == "range":
+        remedy = "leave both null, or put them right"
+        raise QuantAssetsError(f"{where}: high {row['high']:g} is below low {row['low']:g} of its own bar", remedy=remedy)
     limit = "a finite number, 0 or more" if name == "volume" else "a finite number above 0"
     remedy = "leave the bar out, or its field null; `quant-assets data quarantine` shows what the lake keeps out"
     raise QuantAssetsError(f"{where}: {name} is {row[name]}, and it must be {limit}", remedy=remedy)

@@ -23,6 +23,11 @@ CLOSES = ("prices.close", *SPLITS_AND_DIVIDENDS)
 RANGES = ("prices.high", "prices.low", *CLOSES)
 BARS = ("prices.open", *RANGES)
 VOLUMES = ("prices.volume", "prices.split_factor")
+COLUMNS = (
+    "session", "open", "high", "low", "close", "volume", "price_basis", "split_factor", "dividend", "inferred",
+    "adj_open", "adj_high", "adj_low", "adj_close", "adj_volume", "growth", "split_growth", "index_close",
+)  # fmt: skip
+"""What an expression may read of a bar."""
 Tables = Mapping[str, pl.LazyFrame]
 """Rows of tables of the lake, every version of them, by the table's name."""
 ELIGIBLE = "across_eligible"
@@ -36,12 +41,13 @@ class Feature:
     """One feature: how it is computed and everything a reader must know to trust it.
 
     `compute.py` evaluates the expression ticker by ticker on bars in session order, so a family never names the ticker and never sees
-    another one. The expression reads the columns of `prices` as stored, `adj_open adj_high adj_low adj_close adj_volume growth
-    split_growth` (see `adjustments.forward_adjusted`), `index_close` (S&P 500 on the same session) and the columns of its family's
-    `Beside`, columns of `shared.py`, and must not look ahead. NaN and infinities become null.
+    another one. The expression reads COLUMNS (those of `prices` as stored, `adj_open adj_high adj_low adj_close adj_volume growth
+    split_growth` of `adjustments.forward_adjusted`, `index_close`: the S&P 500 on the same session), the columns of its family's `Beside`
+    and columns of `shared.py`, and must not look ahead. NaN and infinities become null.
 
     Parameters
     ----------
+    name : of a-z, 0-9 and _, a letter first; it is a column of the table.
     expression : one Float64 value a bar.
     inputs : "table.column" of every stored column that can change a value, or "table.column:SERIES" of one series of it; a test holds
         them to it.
@@ -50,7 +56,7 @@ class Feature:
     unit : "USD" is reserved for price levels, which models do not read.
     formula : how it is computed, in one line.
     meaning : what it tells a trader.
-    missing : when the value is null although the look-back is complete.
+    missing : when the value is null although the look-back is complete; "never" if never.
     low, high : no value lies outside; None is no bound.
     version : raise it whenever values change; it is part of the feature-set hash.
     across : read over all names of a session at once, from the other features (see `cross_section.py`).

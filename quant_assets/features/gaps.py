@@ -13,6 +13,8 @@ from quant_assets.schemas import TABLES
 
 FIELDS = ("open", "high", "low", "volume")
 SERIES = "series"
+NAMED = 2
+"""Names of several that `together` writes out."""
 GAPS = {
     "ticker": pl.String,
     "feature": pl.String,
@@ -63,6 +65,35 @@ def gaps(values: pl.DataFrame, tables: Mapping[str, pl.LazyFrame | pl.DataFrame]
         .otherwise(rule)
     )
     return told.select("ticker", "feature", "sessions", "warm_up", session="first", reason=reason).sort("ticker", "session", "feature")
+
+
+def together(rows: pl.LazyFrame | pl.DataFrame) -> pl.DataFrame:
+    """The reasons of each feature, one that holds for several names said once: `prices has no high of 18 names by then (AMD, BAC, ...)`.
+
+    Parameters
+    ----------
+    rows : of table `feature_gaps`: `ticker`, `feature`, `reason`, `sessions`.
+
+    Returns
+    -------
+    (n, 3) `feature`, `reason`, `sessions` (without a value), of each feature the reason with the most sessions first.
+    """
+    # the reason without the name, so that those which differ in it alone are one
+    of_name = pl.format(" of {} by then", "ticker")
+    split = rows.lazy().with_columns(named=pl.col("reason").str.ends_with(of_name), n_end=of_name.str.len_chars())
+    head = pl.when("named").then(pl.col("reason").str.head(pl.col("reason").str.len_chars() - pl.col("n_end"))).otherwise("reason")
+    by_reason = split.group_by("feature", "named", head=head).agg(pl.col("sessions").sum(), pl.col("ticker").unique().sort())
+    several = pl.col("ticker").list.len() > 1
+    shown = pl.col("ticker").list.head(NAMED).list.join(", ")
+    more = pl.when(pl.col("ticker").list.len() > NAMED).then(pl.lit(", ...")).otherwise(pl.lit(""))
+    who = (
+        pl.when(several)
+        .then(pl.format(" of {} names by then ({}{})", pl.col("ticker").list.len(), shown, more))
+        .otherwise(pl.format(" of {} by then", shown))
+    )
+    reason = pl.when("named").then(pl.concat_str("head", who)).otherwise("head")
+    told = by_reason.select("feature", reason.alias("reason"), "sessions")
+    return told.sort("feature", "sessions", "reason", descending=[False, True, False]).collect()
 
 
 def _absent(found: pl.DataFrame, tables: Mapping[str, pl.LazyFrame | pl.DataFrame]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ Everything here looks back on the whole of the data and is for a reader's eye; n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,17 @@ import polars as pl
 
 from quant_assets.adjustments import forward_adjusted
 from quant_assets.validation.bootstrap import circular_blocks
+from quant_assets.validation.signal_quality import rank_ic
 
 HORIZONS = (1, 5, 20)
 """Sessions ahead."""
 DECILES = 10
-FEWEST_NAMES, FEWEST_ROWS = 5, 100
+FEWEST_ROWS = 100
 BLOCK_SESSIONS, RESAMPLES, SEED = 21, 300, 20130301
+FEWEST_BLOCKS = 10
+"""Blocks of sessions below which an interval says nothing: a bootstrap that draws from so few of them comes out too narrow."""
 SAMPLED_ROWS = 20_000
-NEIGHBOURS = 3
+NEIGHBOURS, LEAST_ALIKE = 3, 0.3
 Floats = npt.NDArray[np.float64]
 KEY = ["ticker", "session"]
 
@@ -31,6 +34,7 @@ class Ic:
     """Mean information coefficient at a horizon with its 95 % interval; None where there is too little to measure it.
 
     across : between names within each session; otherwise over time, of a feature that is the same for all names.
+    sessions : that have a coefficient, or over time a value. names : with a value and a return in such a session, the median.
     """
 
     horizon: int
@@ -38,15 +42,29 @@ class Ic:
     low: float | None
     high: float | None
     across: bool
+    sessions: int = 0
+    names: int = 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether the interval stands on FEWEST_BLOCKS blocks of sessions or more."""
+        return self.mean is not None and self.sessions >= fewest_sessions(self.horizon)
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval leaves zero out and stands on enough sessions to say so."""
+        return self.enough and self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """share : of rows with a value. quantiles : 1, 25, 50, 75 and 99 %. psi : by year, against the year before. neighbours : the features
-    with the largest absolute correlation, and it. ic : one a horizon."""
+    """share : of rows with a value. fires : of rows with a value that is not 0. quantiles : 1, 25, 50, 75 and 99 %. psi : by year, against
+    the year before. neighbours : the features with the largest absolute rank correlation, from LEAST_ALIKE on, and it. ic : one a horizon.
+    """
 
     name: str
     share: float
+    fires: float
     quantiles: tuple[float, ...]
     psi: dict[int, float]
     neighbours: tuple[tuple[str, float], ...]
@@ -74,6 +92,7 @@ def profiles(values: pl.DataFrame, prices: pl.DataFrame, names: Sequence[str], *
         found[name] = Profile(
             name,
             share=1 - column.null_count() / max(rows.height, 1),
+            fires=float((known != 0).mean()) if known.size else 0.0,
             quantiles=tuple(np.quantile(known, (0.01, 0.25, 0.5, 0.75, 0.99)).tolist()) if known.size else (),
             psi=_stability(column.to_numpy(), years),
             neighbours=alike[name],
@@ -93,6 +112,18 @@ def population_stability(before: Floats, after: Floats) -> float:
     one, other = (np.bincount(np.searchsorted(edges, part, side="left"), minlength=cells) + 0.5 for part in (before, after))
     q, p = one / one.sum(), other / other.sum()
     return float(((p - q) * np.log(p / q)).sum())
+
+
+def fewest_sessions(horizon: int) -> int:
+    """So many sessions are FEWEST_BLOCKS blocks."""
+    return FEWEST_BLOCKS * _block(horizon)
+
+
+def chance(found: Iterable[Profile]) -> dict[int, tuple[int, int]]:
+    """(features whose interval stands on enough sessions, those of them whose interval excludes zero) by horizon: of the former 5 % would
+    exclude zero if none foretold anything."""
+    by_horizon = zip(*(one.ic for one in found), strict=True)
+    return {ics[0].horizon: (sum(ic.enough for ic in ics), sum(ic.excludes_zero for ic in ics)) for ics in by_horizon}
 
 
 def _stability(column: Floats, years: npt.NDArray[np.int32]) -> dict[int, float]:
@@ -117,37 +148,43 @@ def _coefficients(rows: pl.DataFrame, returns: pl.DataFrame, names: Sequence[str
     across = {name: bool(spread[name].any()) for name in names}
     both = pl.concat([rows, returns.drop(KEY)], how="horizontal")
     by_horizon = {n: _series(both, f"ahead_{n}", names, across) for n in HORIZONS}
-    return {name: tuple(_interval(n, by_horizon[n][name], across[name]) for n in HORIZONS) for name in names}
+    return {name: tuple(_interval(n, *by_horizon[n][name], across[name]) for n in HORIZONS) for name in names}
 
 
-def _series(both: pl.DataFrame, ahead: str, names: Sequence[str], across: dict[str, bool]) -> dict[str, Floats]:
-    """A value a session whose mean is the coefficient."""
+def _series(both: pl.DataFrame, ahead: str, names: Sequence[str], across: dict[str, bool]) -> dict[str, tuple[Floats, int]]:
+    """A value a session whose mean is the coefficient, and how many names such a session has."""
     told = both.filter(pl.col(ahead).is_not_null())
     between = [name for name in names if across[name]]
     days = told.group_by("session", maintain_order=True).agg(
-        *(pl.when(pl.col(name).count() >= FEWEST_NAMES).then(pl.corr(name, ahead, method="spearman")).alias(name) for name in between)
+        *(rank_ic(name, ahead).alias(name) for name in between), *(pl.col(name).count().alias(f"{name} names") for name in between)
     )
-    found = {name: days[name].fill_nan(None).drop_nulls().to_numpy() for name in between}
+    n_names = days.select(pl.col(f"{name} names").filter(pl.col(name).is_not_null()).median().alias(name) for name in between)
+    found = {name: (days[name].drop_nulls().to_numpy(), int(n_names[name].item() or 0)) for name in between}
     market = told.group_by("session", maintain_order=True).agg(
-        pl.col(ahead).mean(), *(pl.first(name) for name in names if not across[name])
+        pl.col(ahead).mean(), pl.len().alias("names"), *(pl.first(name) for name in names if not across[name])
     )
     for name in names:
         if not across[name]:
-            known = market.select(name, ahead).drop_nulls()
+            known = market.select(name, ahead, "names").drop_nulls()
             ranks = [(known[one].rank() - (known.height + 1) / 2).to_numpy() for one in (name, ahead)]
             scale = np.sqrt(np.square(ranks[0]).mean() * np.square(ranks[1]).mean()) if known.height else 0.0
-            found[name] = ranks[0] * ranks[1] / scale if scale > 0 else np.array([])
+            found[name] = ranks[0] * ranks[1] / scale if scale > 0 else np.array([]), int(known["names"].median() or 0)  # type: ignore[arg-type]
     return found
 
 
-def _interval(horizon: int, series: Floats, across: bool) -> Ic:
-    """Circular block bootstrap over sessions, blocks of a month or of twice the horizon: windows ahead overlap."""
+def _block(horizon: int) -> int:
+    """Sessions: a month, or twice the horizon, as windows ahead overlap."""
+    return max(BLOCK_SESSIONS, 2 * horizon)
+
+
+def _interval(horizon: int, series: Floats, names: int, across: bool) -> Ic:
+    """Circular block bootstrap over sessions."""
     if series.size < FEWEST_ROWS:
-        return Ic(horizon, None, None, None, across)
-    drawn = circular_blocks(series.size, block=max(BLOCK_SESSIONS, 2 * horizon), resamples=RESAMPLES, seed=SEED)
+        return Ic(horizon, None, None, None, across, series.size, names)
+    drawn = circular_blocks(series.size, block=_block(horizon), resamples=RESAMPLES, seed=SEED)
     draws = [series[places].mean() for places in drawn]
     low, high = np.percentile(draws, [2.5, 97.5])
-    return Ic(horizon, float(series.mean()), float(low), float(high), across)
+    return Ic(horizon, float(series.mean()), float(low), float(high), across, series.size, names)
 
 
 def _neighbours(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, tuple[tuple[str, float], ...]]:
@@ -165,6 +202,8 @@ def _neighbours(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, tuple[tup
     np.fill_diagonal(correlation, 0.0)
     nearest = np.argsort(-np.abs(correlation), axis=1, kind="stable")[:, :NEIGHBOURS]
     return {
-        name: tuple((names[other], float(correlation[place, other])) for other in nearest[place] if correlation[place, other] != 0)
+        name: tuple(
+            (names[other], float(correlation[place, other])) for other in nearest[place] if abs(correlation[place, other]) >= LEAST_ALIKE
+        )
         for place, name in enumerate(names)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 
 from quant_assets.errors import BadArgument
@@ -42,8 +43,14 @@ def feature_set(name: str, own: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     names = tuple(own.get(name) or SETS.get(name, ()))
     repeated = sorted({one for one in names if names.count(one) > 1})
     levels = [feature.name for feature in select(tuple(dict.fromkeys(names))) if feature.unit == USD]
-    if not names or repeated or levels:
-        wrong = f"names {', '.join(repeated)} twice" if repeated else f"has price levels ({', '.join(levels)})" if levels else "is empty"
-        scale_free = ", ".join(one for one, feature in CATALOG.items() if feature.unit != USD)
-        raise BadArgument(f"setting features.sets.{name} {wrong}", remedy=f"list scale-free features once each, among {scale_free}")
+    if levels:
+        shown = ", ".join(levels)
+        scale_free = [one for one, feature in CATALOG.items() if feature.unit != USD]
+        near = dict.fromkeys(close for level in levels for close in difflib.get_close_matches(level, scale_free, n=2))
+        instead = f"take scale-free ones instead, as {', '.join(near)}" if near else "leave them out"
+        remedy = f"{instead}; `quant-assets features list` shows the unit of each"
+        raise BadArgument(f"setting features.sets.{name} has price levels ({shown}), and a set may hold none", remedy=remedy)
+    if not names or repeated:
+        wrong = f"names {', '.join(repeated)} twice" if repeated else "is empty"
+        raise BadArgument(f"setting features.sets.{name} {wrong}", remedy="name each feature once; `quant-assets features list` shows them")
     return names

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from quant_assets.calendars import Window
-from quant_assets.errors import BadArgument
+from quant_assets.errors import BadArgument, QuantAssetsError
 from quant_assets.features.catalog import CATALOG, OF_BARS
 from quant_assets.features.compute import compute
 from quant_assets.features.feature import FLAG, Feature
@@ -43,6 +43,9 @@ def disturbed(frame: pl.DataFrame, after: dt.date, how: str, seed: int) -> pl.Da
     if "split_factor" in frame.columns:
         columns["split_factor"] = pl.Series(rng.choice([0.1, 1.0, 7.0], frame.height))
         columns["dividend"] = pl.Series(rng.choice([0.0, 1e-4], frame.height)) * columns["close"].min()
+    if {"high", "low"} <= columns.keys():
+        both = columns["high"], columns["low"]
+        columns["high"], columns["low"] = (pl.select(edge(*both)).to_series() for edge in (pl.max_horizontal, pl.min_horizontal))
     if how == "emptied":
         columns |= {
             name: pl.Series([None] * frame.height, dtype=pl.Float64) for name in ("open", "high", "low", "volume") if name in columns
@@ -88,6 +91,8 @@ def test_declared_inputs_are_all_the_inputs():
     wobble = pl.Series(rng.uniform(0.5, 2.0, N))
     # some features count sessions without trade, or those since a dividend
     with_zeros = {"volume": wobble.clone().scatter(N // 3, 0.0), "dividend": wobble.clone().scatter(315, 0.0)}
+    # a high stays above its low
+    with_zeros |= {"high": wobble + 0.5, "low": wobble / 2}
     for column in ("open", "high", "low", "close", "volume", "dividend", "split_factor"):
         by = with_zeros.get(column, wobble)
         moved = features(prices.with_columns((pl.col(column) * by).alias(column)))
@@ -180,6 +185,57 @@ def test_beta_spans_a_session_the_name_missed():
     assert gappy.to_list() == pytest.approx([2.0] * len(gappy), rel=1e-2)
     late = features(name, index.filter(pl.col("session") > SESSIONS[10]))["beta_60"]
     assert late.is_not_null().arg_max() == 71
+
+
+def test_bare_bars_are_prices_as_traded_without_actions():
+    whole = bars("AAA", actions=False)
+    bare = whole.select("ticker", "session", "open", "high", "low", "close", pl.col("volume").cast(pl.Int64))
+    same = whole.with_columns(pl.col("volume").floor())
+    assert_frame_equal(compute({"prices": bare}), compute({"prices": same}), check_exact=True)
+    closes = compute({"prices": whole.select("ticker", "session", "close")}, names=["rsi_14", "atr_14", "ema_9"])
+    assert closes.select(pl.exclude("ticker", "session").count()).row(0) == (N - 14, 0, N - 8)
+    told = whole.select("ticker", "session", "close", price_basis=pl.lit("adjusted"))
+    assert compute({"prices": told}, names=["ema_9"])["ema_9"].null_count() == N
+
+
+@pytest.mark.parametrize(
+    ("prices", "words"),
+    [
+        (
+            PRICES.drop("close", "session"),
+            "table prices has no column session, close, only .*; it needs ticker, session .a Date. and close",
+        ),
+        (PRICES.with_columns(pl.col("session").cast(pl.Datetime)), r"session of prices is Datetime.*take pl.col\(\"session\"\).dt.date"),
+        (PRICES.with_columns(pl.col("session").cast(pl.String)), "session of prices is String.*to_date"),
+        (PRICES.with_columns(pl.col("volume").cast(pl.String)), "column volume of prices is String, and it must be a number"),
+        (PRICES.to_dict(as_series=False), "table prices is a builtins dict, and a table is a polars frame"),
+    ],
+)
+def test_what_prices_lack_is_said(prices: pl.DataFrame, words: str):
+    with pytest.raises(BadArgument, match=words):
+        compute({"prices": prices}, names=["ret_1"])
+
+
+def test_a_high_below_its_low_is_refused():
+    wrong = PRICES.with_columns(high=pl.when(pl.col("session") == SESSIONS[7]).then(pl.col("low") / 2).otherwise("high"))
+    with pytest.raises(QuantAssetsError, match=rf"AAA {SESSIONS[7]}: high .* is below low .* of its own bar"):
+        compute({"prices": wrong}, names=["ret_1"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        (pl.col("adj_close").str.len_chars(), "SchemaError"),
+        (pl.col("adj_close").cast(pl.String), "its values are String"),
+        (pl.col("adj_close").head(3), "ShapeError"),
+    ],
+)
+def test_an_expression_that_fails_is_named(expression: pl.Expr, why: str, monkeypatch: pytest.MonkeyPatch):
+    wrong = Feature("wrong", "mine", expression, ("prices.close",), 0, False, "ratio", "x", "x", "never", "x")
+    monkeypatch.setitem(CATALOG, "wrong", wrong)
+    monkeypatch.setitem(OF_BARS, "wrong", wrong)
+    with pytest.raises(QuantAssetsError, match=rf"feature wrong of family mine cannot be computed: {why}.*; mend its expression"):
+        compute({"prices": bars("AAA")}, names=["ret_1", "wrong"])
 
 
 def test_names_choose_and_order_the_columns():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import itertools
 import statistics
@@ -12,9 +13,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from quant_assets.calendars import Window
-from quant_assets.errors import BadArgument
+from quant_assets.errors import BadArgument, QuantAssetsError
 from quant_assets.features import across
-from quant_assets.features.catalog import ACROSS
+from quant_assets.features.catalog import ACROSS, CATALOG
 from quant_assets.features.cross_section import FEWEST, RANKED, SPAN
 from quant_assets_tests.features.panels import SESSIONS
 
@@ -170,3 +171,11 @@ def test_few_names_and_unknown_sectors_are_null():
 def test_what_is_not_across_names_is_refused():
     with pytest.raises(BadArgument, match=r"ret_1 is not read across names; use compute\.compute"):
         across.compute(values(), TABLES, names=("ret_1",))
+
+
+def test_an_expression_that_fails_is_named(monkeypatch: pytest.MonkeyPatch):
+    wrong = dataclasses.replace(ACROSS["rank_ret_5"], name="wrong", expression=pl.col("ret_5").str.len_chars())
+    monkeypatch.setitem(CATALOG, "wrong", wrong)
+    monkeypatch.setitem(ACROSS, "wrong", wrong)
+    with pytest.raises(QuantAssetsError, match="feature wrong of family cross_section cannot be computed: SchemaError"):
+        across.compute(values(), {}, names=["rank_ret_5", "wrong"])

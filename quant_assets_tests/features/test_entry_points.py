@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FEATURE = """import polars as pl
 from quant_assets.features.feature import CLOSES, Feature
 
@@ -51,6 +53,40 @@ def test_two_of_one_name_are_refused(tmp_path: Path):
     told = "two features are called ret_5, in quant_assets.features.momentum and my_features; rename one of them"
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "told"),
+    [
+        (
+            '"ret_3"',
+            '"Ret 3"',
+            "a feature of my_features is called 'Ret 3', and a name is of a-z, 0-9 and _, a letter first; rename it, as ret_3",
+        ),
+        ('"never"', '""', "feature ret_3 of my_features has missing='', and a reader must be told; say when it is null"),
+        (
+            'pl.col("adj_close").',
+            'pl.col("adj_closed").',
+            "feature ret_3 of my_features reads adj_closed, and there is no such column; did you",
+        ),
+        ("lookback=3", "lookback=-3", "feature ret_3 of my_features has lookback=-3"),
+    ],
+)
+def test_what_is_wrong_with_one_is_said_before_anything_runs(tmp_path: Path, there: str, here: str, told: str):
+    text = FEATURE.format(name="ret_3")
+    assert there in text
+    done = command(install(tmp_path, text.replace(there, here)), "features", "list")
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_input_that_is_not_stored_is_refused(tmp_path: Path):
+    text = FEATURE.format(name="ret_3").replace("inputs=CLOSES", 'inputs=("price.close",)')
+    environment = install(tmp_path, text)
+    script = "import quant_assets.features.compute"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert "feature ret_3 of my_features has the input 'price.close', which is not stored; the tables are " in done.stderr
 
 
 def test_a_package_that_cannot_be_read_is_named(tmp_path: Path):

@@ -9,7 +9,7 @@ import pytest
 
 from quant_assets.features.catalog import CATALOG, OF_BARS
 from quant_assets.features.compute import compute
-from quant_assets.features.gaps import gaps
+from quant_assets.features.gaps import gaps, together
 from quant_assets_tests.features.panels import adjusted_only, bars, tables
 
 PANEL = tables() | {"prices": pl.concat([bars("AAA"), adjusted_only(bars("CCC"))])}
@@ -70,3 +70,22 @@ def test_what_begins_later_is_missing_until_then(day: dt.date):
     told = {year: why for year, _, _, why in reasons(found, "AAA", "beta_60")}
     absent = [year for year, why in told.items() if why == "index_prices has no sp500 by then"]
     assert absent == ([] if day.year == 2010 else [2010])
+
+
+def test_one_reason_of_several_names_is_said_once():
+    rows = [
+        ("A", "prices has no high of A by then", 3),
+        ("B", "prices has no high of B by then", 4),
+        ("B", "needs 3 sessions before it", 3),
+    ]
+    rows += [
+        ("A", "needs 3 sessions before it", 3),
+        ("D", "prices has no high of D by then", 1),
+        ("C", "macro has nothing of C by then", 2),
+    ]
+    frame = pl.DataFrame(rows, schema=["ticker", "reason", "sessions"], orient="row").with_columns(feature=pl.lit("x"))
+    assert together(frame).rows() == [
+        ("x", "prices has no high of 3 names by then (A, B, ...)", 8),
+        ("x", "needs 3 sessions before it", 6),
+        ("x", "macro has nothing of C by then", 2),
+    ]

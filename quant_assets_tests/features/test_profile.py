@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
-from quant_assets.features.profile import HORIZONS, population_stability, profiles
+from quant_assets.features.profile import FEWEST_BLOCKS, HORIZONS, Ic, chance, fewest_sessions, population_stability, profiles
 from quant_assets_tests.features.panels import SESSIONS, bars
 
 NAMES = tuple(f"N{place}" for place in range(8))
@@ -101,3 +101,31 @@ def test_what_is_hardly_there_is_not_measured():
     assert FOUND["rare"].share == pytest.approx(50 / VALUES.height)
     assert all(ic.mean is None for ic in (*FOUND["rare"].ic, *FOUND["none"].ic))
     assert FOUND["none"].quantiles == ()
+
+
+def test_a_coefficient_says_what_it_rests_on():
+    """500 sessions of 8 names, less those at the end whose return is not there yet."""
+    for feature in ("blind", "mood"):
+        assert [(ic.sessions, ic.names) for ic in FOUND[feature].ic] == [(500 - horizon, 8) for horizon in HORIZONS]
+    assert [(ic.sessions, ic.names) for ic in FOUND["none"].ic] == [(0, 0)] * 3
+
+
+def test_few_sessions_never_exclude_zero():
+    assert [fewest_sessions(horizon) for horizon in HORIZONS] == [10 * 21, 10 * 21, 10 * 40]
+    few, enough = (Ic(5, 0.1, 0.05, 0.15, True, sessions, 5) for sessions in (209, 210))
+    assert (few.enough, few.excludes_zero) == (False, False)
+    assert (enough.enough, enough.excludes_zero) == (True, True)
+    assert not Ic(5, 0.1, -0.05, 0.25, True, 5_000, 5).excludes_zero
+    assert FEWEST_BLOCKS == 10
+
+
+def test_what_excludes_zero_is_counted_beside_what_could():
+    counts = chance([FOUND[name] for name in ("seer", "blind", "rare", "none")])
+    assert counts[1] == (2, 1)
+    assert set(counts) == set(HORIZONS)
+
+
+def test_how_often_a_flag_fires():
+    flags = VALUES.select("ticker", "session", flag=(pl.int_range(pl.len()) % 4 == 0).cast(pl.Float64))
+    assert profiles(flags, PRICES, ["flag"])["flag"].fires == pytest.approx(0.25)
+    assert FOUND["none"].fires == 0.0

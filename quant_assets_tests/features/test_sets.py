@@ -37,7 +37,11 @@ def test_a_set_of_ones_own_keeps_its_order():
         ("mime", {"mine": ["ret_1"]}, "no feature set is called 'mime'; choose among baseline, alpha158, mine, or add it to features.sets"),
         ("mine", {"mine": []}, "features.sets.mine is empty"),
         ("mine", {"mine": ["ret_1", "ret_5", "ret_1"]}, "features.sets.mine names ret_1 twice"),
-        ("mine", {"mine": ["ret_1", "atr_14"]}, r"has price levels \(atr_14\)"),
+        (
+            "mine",
+            {"mine": ["ret_1", "atr_14"]},
+            r"has price levels \(atr_14\), and a set may hold none; take scale-free ones instead, as atr_14_pct[^;]*; `quant-assets",
+        ),
         ("mine", {"mine": ["ret_1", "rsi_15"]}, "unknown feature rsi_15; did you mean rsi_14"),
         ("baseline", {"baseline": ["ret_1"]}, "features.sets.baseline has the name of a packaged set"),
     ],
