@@ -49,7 +49,9 @@ def bars(window: Window) -> pl.DataFrame:
         source=pl.lit("kaggle"),
     )
     inside = native.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
-    possible = inside.with_columns(pl.when(pl.col(name) > 0).then(pl.col(name)) for name in fields).drop_nulls("close")
+    positive = inside.with_columns(pl.when(pl.col(name) > 0).then(pl.col(name)) for name in fields).drop_nulls("close")
+    crossed = (pl.col("high") < pl.col("low")).fill_null(False)
+    possible = positive.with_columns(pl.when(~crossed).then(pl.col(name)).alias(name) for name in ("high", "low"))
     closes = session_table(window).rename({"close_at": "known_at"})
     return possible.join(closes, on="session").with_columns(fetched_at="known_at").sort("ticker", "session")
 

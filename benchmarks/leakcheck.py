@@ -50,6 +50,7 @@ def tables() -> dict[str, pl.DataFrame]:
             dividend=pl.lit(0.0),
         )
         .filter(pl.col("session").is_between(YEARS.start, YEARS.end, closed="left"))
+        .with_columns(pl.when(pl.col("high") >= pl.col("low")).then(pl.col(name)).alias(name) for name in ("high", "low"))
     )
     prices = prices.join(session_table(YEARS), on="session").rename({"close_at": "known_at"}).sort("ticker", "session")
     [indices] = sources(Settings(profile="offline"), "index_prices")
