@@ -65,6 +65,7 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/repairs.py
 	@$(BIN)/python benchmarks/price_repair.py
 	@$(BIN)/python benchmarks/features.py
+	@$(BIN)/python benchmarks/backtest.py
 	@$(BIN)/python benchmarks/leakcheck.py
 	@$(BIN)/python benchmarks/night.py
 	@$(BIN)/python benchmarks/operate.py

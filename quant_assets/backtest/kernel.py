@@ -7,7 +7,7 @@ Within a session, in this order
 4. orders that fill at the open, those that reduce a position first, each group by priority;
 5. stops and targets within the bar, entry bar included; where both are touched the stop is taken;
 6. orders that fill within the bar, stops before limits; their own stop may be touched in the rest of it, their target only in the next;
-7. orders on the close;
+7. orders on the close, those that reduce a position first;
 8. the account is valued at the close; trailing stops follow; a name's last session sells it; an account below its margin is closed at the
    next opens.
 
@@ -266,7 +266,10 @@ def impact_of(shares: float, terms: Any, adv: float, sigma: float, vix: float, h
         return 0.0
     part = shares / adv
     if kind == LINEAR:
-        bps = min(terms.impact_c, terms.impact_a + terms.impact_b * part * 100.0)
+        bps = terms.impact_a + terms.impact_b * part * 100.0
+        # Not `min`, for which NaN would be the cap.
+        if bps > terms.impact_c:
+            bps = terms.impact_c
         return bps * hour_factor * (2.0 if vix > 30.0 else 1.0) * 1e-4
     if kind == SQUARE_ROOT:
         return terms.impact_a * sigma * math.sqrt(part)
@@ -344,14 +347,17 @@ def refuse(book: Book, order: int, name: int, day: int, reason: int) -> None:
 
 @compiled
 def allowed_shares(book: Book, market: Market, name: int, day: int, shares: float) -> float:
-    """As many of (unsigned) shares as the bar's volume leaves room for."""
+    """As many of (unsigned) shares as the bar's volume leaves room for; none where it is not known."""
     terms = market.terms[0]
     if math.isinf(terms.participation):
         return shares
     held = book.positions[name]
     used = held.used if held.used_day == day else 0.0
-    room = max(terms.participation * market.bars[name, day].volume - used, 0.0)
-    return min(shares, np.floor(room) if terms.whole_shares == 1 else room)
+    room = terms.participation * market.bars[name, day].volume - used
+    # False for a volume that is not known too.
+    if not room > ROOM:
+        return 0.0
+    return min(shares, np.floor(room + ROOM) if terms.whole_shares == 1 else room)
 
 
 @compiled
@@ -509,7 +515,10 @@ def leave(book: Book, market: Market, name: int, day: int, quoted: float, passiv
 
 @compiled
 def protect(book: Book, order: int, name: int, day: int, within: bool) -> None:
-    """Stop, target and last session of a position that this order has just opened; distances are from its fill."""
+    """Stop, target and last session of a position that this order has just opened; distances are from its fill.
+
+    `within` is whether that was after the bar's open: of its high and low it is then not known which were still to come.
+    """
     held, asked = book.positions[name], book.orders[order]
     side = 1.0 if held.shares > 0 else -1.0
     price = held.bought_value / held.bought
@@ -525,6 +534,13 @@ def protect(book: Book, order: int, name: int, day: int, within: bool) -> None:
     held.entry_stop = held.stop
 
 
+@inlined
+def buys(book: Book, order: int) -> bool:
+    """Which way an order goes; one that leaves a position goes against the position there is."""
+    asked = book.orders[order]
+    return book.positions[asked.name].shares < 0 if asked.sizing == CLOSE_OUT else asked.size > 0
+
+
 @compiled
 def desired(book: Book, order: int, name: int, price: float) -> float:
     """Signed shares an order asks for at this price, before cash and volume limit them; what is left of one that was partly filled."""
@@ -535,8 +551,8 @@ def desired(book: Book, order: int, name: int, price: float) -> float:
     if asked.sizing == CLOSE_OUT:
         return -held.shares
     if asked.sizing == CASH:
-        return asked.size / price - asked.done
-    return asked.size * account.equity_before / price - asked.done
+        return (asked.size - asked.done) / price
+    return (asked.size * account.equity_before - asked.done) / price
 
 
 @compiled
@@ -561,20 +577,28 @@ def execute(
         refuse(book, order, name, day, NOTHING)
         return True
     by_budget = asked.sizing == CASH or asked.sizing == EQUITY
+    if by_budget and (shares > 0) != (asked.size > 0):
+        # Nothing is left of the budget, or the account is worth less than nothing.
+        refuse(book, order, name, day, NO_CASH)
+        return True
+    least = 1.0 if terms.whole_shares == 1 else ROOM
     if held.shares != 0.0 and (held.shares > 0) != (shares > 0):
         size = min(abs(shares), abs(held.shares))
         if terms.whole_shares == 1 and size < abs(held.shares):
             size = np.floor(size + ROOM)
+        if size < ROOM:
+            refuse(book, order, name, day, TOO_SMALL)
+            return True
         wanted = size
         size = allowed_shares(book, market, name, day, size)
         if size > 0:
-            done = size if shares > 0 else -size
+            done, cash = size if shares > 0 else -size, account.cash
             fill(book, market, name, day, done, quoted, passive, moment, order, asked.decided, BY_ORDER)
-            asked.done += done
+            asked.done += cash - account.cash if by_budget else done
             shares -= done
         if size < wanted:
             return False
-        if asked.sizing == CLOSE_OUT or abs(shares) < (1.0 if terms.whole_shares == 1 else ROOM) or by_budget:
+        if asked.sizing == CLOSE_OUT or abs(shares) < least or by_budget:
             return True
     # What is left opens or adds to a position.
     if account.called_in:
@@ -586,34 +610,33 @@ def execute(
         return True
     price = quoted * (1.0 + side * spread)
     power = buying_power(book, market)
+    moved = moved_by(market, name, day, abs(shares), moment)
+    # Of terms too: what they open may have to leave at any price.
+    if math.isnan(moved):
+        refuse(book, order, name, day, NO_HISTORY)
+        return True
     if not passive:
-        moved = moved_by(market, name, day, abs(shares), moment)
-        if math.isnan(moved):
-            refuse(book, order, name, day, NO_HISTORY)
-            return True
         price += side * quoted * moved
     if by_budget:
-        whole_budget = asked.size if asked.sizing == CASH else asked.size * account.equity_before
-        left = abs(whole_budget) - abs(asked.done) * price
-        budget = min(left, power)
-        size = affordable(budget, price, terms, terms.whole_shares == 1)
-        wanted = size
+        budget = abs((asked.size if asked.sizing == CASH else asked.size * account.equity_before) - asked.done)
+        wanted = affordable(budget, price, terms, terms.whole_shares == 1)
     else:
         wanted = np.floor(abs(shares) + ROOM) if terms.whole_shares == 1 else abs(shares)
-        size = min(wanted, affordable(power, max(price, quoted), terms, terms.whole_shares == 1))
-    if size < (1.0 if terms.whole_shares == 1 else ROOM):
-        refuse(book, order, name, day, TOO_SMALL if wanted < 1.0 and not by_budget else NO_CASH)
+    # What is sold short counts as exposure at what it is worth, which is more than it brought.
+    size = min(wanted, affordable(power, max(price, quoted), terms, terms.whole_shares == 1))
+    if size < least:
+        refuse(book, order, name, day, TOO_SMALL if wanted < least else NO_CASH)
         return True
-    short_of_cash = size < wanted
+    short_of_cash = size < wanted and not by_budget
     offered = size
     size = allowed_shares(book, market, name, day, size)
     if size > 0:
         fresh = held.shares == 0.0
-        done = side * size
+        done, cash = side * size, account.cash
         fill(book, market, name, day, done, quoted, passive, moment, order, asked.decided, BY_ORDER)
-        asked.done += done
+        asked.done += cash - account.cash if by_budget else done
         if fresh:
-            protect(book, order, name, day, moment == WITHIN)
+            protect(book, order, name, day, moment != AT_OPEN)
     if size < offered:
         return False
     if short_of_cash:
@@ -623,33 +646,36 @@ def execute(
 
 @compiled
 def order_price(book: Book, order: int, market: Market, day: int, moment: int) -> float:
-    """The quoted price at which a working order fills now; NaN when it does not. Arms stop-limits that are triggered."""
+    """The quoted price at which a working order fills now; NaN when it does not. Arms stops that are triggered."""
     bars = market.bars
     asked = book.orders[order]
     name = asked.name
     opened, high, low = bars[name, day].open, bars[name, day].high, bars[name, day].low
-    buys = asked.size > 0
+    buying = buys(book, order)
     spread = rates_of(market, name, day).half_spread
     kind = asked.kind
-    if kind == MARKET:
+    # A stop that was reached is an order at the market: what the volume left of it fills at the next open.
+    if kind == MARKET or (asked.armed == 1 and kind != STOP_LIMIT):
         return opened if moment == AT_OPEN else math.nan
-    if kind == ON_CLOSE:
+    if kind == ON_CLOSE or (asked.sizing == CLOSE_OUT and book.positions[name].shares == 0.0):
         return math.nan
-    if kind in (STOP, TRAILING) or (kind == STOP_LIMIT and asked.armed == 0):
-        reached = opened >= asked.trigger if buys else opened <= asked.trigger
+    if asked.armed == 0 and kind != LIMIT:
+        reached = opened >= asked.trigger if buying else opened <= asked.trigger
         price = opened if reached else math.nan
-        if moment != AT_OPEN and not reached and (high >= asked.trigger if buys else low <= asked.trigger):
+        if moment != AT_OPEN and not reached and (high >= asked.trigger if buying else low <= asked.trigger):
             price = asked.trigger
-        if kind != STOP_LIMIT or math.isnan(price):
+        if math.isnan(price):
             return price
         asked.armed = 1
+        if kind != STOP_LIMIT:
+            return price
         # From the trigger on it is a limit order; within the bar only the trigger itself is sure to be quoted after it.
-        quoted_limit = asked.limit / (1.0 + spread) if buys else asked.limit / (1.0 - spread)
-        return price if (price <= quoted_limit if buys else price >= quoted_limit) else math.nan
-    quoted_limit = asked.limit / (1.0 + spread) if buys else asked.limit / (1.0 - spread)
-    if opened <= quoted_limit if buys else opened >= quoted_limit:
+        quoted_limit = asked.limit / (1.0 + spread) if buying else asked.limit / (1.0 - spread)
+        return price if (price <= quoted_limit if buying else price >= quoted_limit) else math.nan
+    quoted_limit = asked.limit / (1.0 + spread) if buying else asked.limit / (1.0 - spread)
+    if opened <= quoted_limit if buying else opened >= quoted_limit:
         return opened
-    if moment != AT_OPEN and (low <= quoted_limit if buys else high >= quoted_limit):
+    if moment != AT_OPEN and (low <= quoted_limit if buying else high >= quoted_limit):
         return quoted_limit
     return math.nan
 
@@ -682,14 +708,14 @@ def exits_within(book: Book, market: Market, name: int, day: int) -> None:
     held = book.positions[name]
     if held.shares == 0.0 or held.leaving >= 0:
         return
-    opened, high, low = bars[name, day].open, bars[name, day].high, bars[name, day].low
+    high, low = bars[name, day].high, bars[name, day].low
     long = held.shares > 0
     inside = held.within == 1 and held.entered == day
     if low <= held.stop if long else high >= held.stop:
         worst = held.stop
-        # A stop that lies beyond the open of its own entry bar is hit at once.
-        if not inside:
-            worst = min(worst, opened) if long else max(worst, opened)
+        # A stop that lies beyond what its own entry was quoted at is hit at once.
+        if held.entered == day:
+            worst = min(worst, held.last_close) if long else max(worst, held.last_close)
         leave(book, market, name, day, worst, TAKING, WITHIN, STOPPED)
         return
     if inside:
@@ -729,15 +755,17 @@ def accept(book: Book, market: Market, first: int, last: int, day: int) -> None:
                 continue
             aimed = asked.size * account.equity_before / close
             if terms.whole_shares == 1:
-                aimed = np.floor(aimed) if aimed > 0 else np.ceil(aimed)
+                aimed = np.floor(aimed + ROOM) if aimed > 0 else np.ceil(aimed - ROOM)
             asked.size = aimed - held.shares
             asked.sizing = SHARES
-            if asked.size == 0.0:
+            if abs(asked.size) < ROOM:
                 continue
-        if asked.sizing == CLOSE_OUT:
-            asked.size = -held.shares
-        if asked.kind == TRAILING and math.isnan(asked.trigger):
-            asked.trigger = bars[asked.name, asked.decided].close + (asked.trail if asked.size > 0 else -asked.trail)
+        if asked.kind == TRAILING:
+            close = bars[asked.name, asked.decided].close
+            if math.isnan(close) or (asked.sizing == CLOSE_OUT and held.shares == 0.0):
+                refuse(book, order, asked.name, day, NO_BAR if math.isnan(close) else NOTHING)
+                continue
+            asked.trigger = close + (asked.trail if buys(book, order) else -asked.trail)
         orders[account.n_working].kth = order
         account.n_working += 1
 
@@ -767,9 +795,9 @@ def follow_actions(book: Book, market: Market, day: int) -> None:
         asked = orders[orders[k].kth]
         factor = bars[asked.name, day].split_factor
         if factor != 1.0:
-            if asked.sizing == SHARES or asked.sizing == CLOSE_OUT:
+            if asked.sizing == SHARES:
                 asked.size *= factor
-            asked.done *= factor
+                asked.done *= factor
             asked.limit /= factor
             asked.trigger /= factor
             asked.trail /= factor
@@ -853,7 +881,7 @@ def keep_working(book: Book, market: Market, day: int, n_left: int) -> None:
             refuse(book, order, asked.name, day, EXPIRED if bars[asked.name, day].fillable == 1.0 else NO_BAR)
         else:
             if asked.kind == TRAILING and bars[asked.name, day].fillable == 1.0:
-                if asked.size > 0:
+                if buys(book, order):
                     asked.trigger = min(asked.trigger, bars[asked.name, day].low + asked.trail)
                 else:
                     asked.trigger = max(asked.trigger, bars[asked.name, day].high - asked.trail)
@@ -882,7 +910,7 @@ def session(book: Book, market: Market, first: int, last: int, day: int) -> None
             order = orders[k].left
             name = orders[order].name
             keep = True
-            if bars[name, day].fillable == 1.0 and reduces(book, order) == reducing:
+            if bars[name, day].fillable == 1.0 and (reduces(book, order) or not reducing):
                 quoted = order_price(book, order, market, day, AT_OPEN)
                 if not math.isnan(quoted):
                     passive = orders[order].kind == LIMIT or orders[order].kind == STOP_LIMIT
@@ -906,25 +934,26 @@ def session(book: Book, market: Market, first: int, last: int, day: int) -> None
             if bars[name, day].fillable == 1.0 and kind != MARKET and kind != ON_CLOSE and passive != stopping:
                 quoted = order_price(book, order, market, day, WITHIN)
                 if not math.isnan(quoted):
-                    fresh = positions[name].shares == 0.0
                     keep = not execute(book, market, order, day, quoted, passive, WITHIN)
-                    if fresh:
-                        exits_within(book, market, name, day)
+                    exits_within(book, market, name, day)
             if keep:
                 orders[n].left = order
                 n += 1
         n_left = n
-    n = 0
-    for k in range(n_left):
-        order = orders[k].left
-        keep = True
-        if bars[orders[order].name, day].fillable == 1.0 and orders[order].kind == ON_CLOSE:
-            keep = not execute(book, market, order, day, bars[orders[order].name, day].close, TAKING, AT_CLOSE)
-        if keep:
-            orders[n].left = order
-            n += 1
+    for reducing in (True, False):
+        n = 0
+        for k in range(n_left):
+            order = orders[k].left
+            name = orders[order].name
+            keep = True
+            if bars[name, day].fillable == 1.0 and orders[order].kind == ON_CLOSE and (reduces(book, order) or not reducing):
+                keep = not execute(book, market, order, day, bars[name, day].close, TAKING, AT_CLOSE)
+            if keep:
+                orders[n].left = order
+                n += 1
+        n_left = n
     after_close(book, market, day)
-    keep_working(book, market, day, n)
+    keep_working(book, market, day, n_left)
 
 
 @allocating
@@ -1025,7 +1054,8 @@ def run(book: Book, market: Market, bounds: Places, starts: Places, cash: float,
     for number in range(bounds.size - 1):
         open_account(book, number, cash)
         account.following = bounds[number]
-        day = starts[number]
+        write_close(book, closes[number][starts[number]])
+        day = starts[number] + 1
         while True:
             day = advance(book, market, day, market.days.size, bounds[number + 1], closes[number])
             if day == market.days.size:

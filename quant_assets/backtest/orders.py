@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import reduce
 from typing import Any, Literal, NoReturn
 
 import numpy as np
@@ -40,10 +41,11 @@ class Order:
     Parameters
     ----------
     shares : to buy, or to sell when negative.
-    cash : USD to buy for, costs included; negative: to sell short for.
+    cash : USD to buy for, costs included, at most what cash and margin allow; negative: to sell short for. Against a position the other way
+        round it closes that much of it, costs not included, and never goes beyond.
     equity : the same as a fraction of the account at the close before the fill.
     weight : the fraction of the account that the name shall be, counted in shares at the close of the decision; 0 sells all.
-    close : leave the position.
+    close : leave the position there is when it fills.
     limit, stop, trail : USD a share: worst price; price from which on it works; distance at which such a price follows the bars. Limit
         and stop together are a stop-limit order; none of them, an order at the market, at the open.
     at : "close" for an order at the market, at the close.
@@ -92,10 +94,10 @@ SCHEMA = {
     "priority": pl.Float64,
 }
 DEFAULTS = {field.name: field.default for field in fields(Order) if field.name != "ticker"}
-NEVER_EXITS = -1
+NEVER_EXITS = -(1 << 62)
 
 Columns = dict[str, np.ndarray[Any, Any]]
-"""`name` and `day`, places on the tape or -1, and the fields of `Order`, NaN where a number was left out."""
+"""`name` and `day`, (n,) places on the tape or -1, and the fields of `Order`: (n,), or (1,) of what all have; NaN: a number left out."""
 
 
 def of_frame(orders: pl.DataFrame, tape: Tape, *, by_name: bool) -> tuple[np.ndarray[Any, Any], pl.DataFrame]:
@@ -117,14 +119,15 @@ def of_frame(orders: pl.DataFrame, tape: Tape, *, by_name: bool) -> tuple[np.nda
     rest = [pl.lit(DEFAULTS[name], dtype=dtype).alias(name) for name, dtype in SCHEMA.items() if name not in orders.columns]
     rows = orders.with_columns(pl.col(name).cast(SCHEMA[name]) for name in orders.columns).with_columns(rest)
     rows = rows.with_columns(pl.col(name).fill_null(DEFAULTS[name]) for name in ("close", "at", "lasts", "only_flat", "priority"))
-    first = ["ticker", "session"] if by_name else ["session"]
-    rows = rows.sort([*first, "priority", "ticker"], descending=[*[False] * len(first), True, False], maintain_order=True)
-    repeated = rows.is_duplicated()
-    if repeated.any():
-        _refuse(rows.filter(repeated).row(0, named=True), "is there twice")
+    rows = _ordered(rows, ("ticker", "session", "priority") if by_name else ("session", "priority", "ticker"))
     for name in (*SIZES, *NUMBERS, "priority"):
-        if (wrong := rows[name].is_nan().fill_null(False)).any():
+        if name in orders.columns and (wrong := rows[name].is_nan().fill_null(False)).any():
             _refuse(rows.filter(wrong).row(0, named=True), f"has a {name} that is no number")
+
+    def told(name: str, empty: float | None = None) -> np.ndarray[Any, Any]:
+        values = rows[name] if name in orders.columns else rows[name].head(1)
+        return (values if empty is None else values.fill_null(empty)).to_numpy()
+
     days = np.array(tape.sessions, dtype="M8[D]")
     decided = rows["session"].to_numpy().astype("M8[D]")
     place = np.minimum(np.searchsorted(days, decided), max(days.size - 1, 0))
@@ -132,12 +135,29 @@ def of_frame(orders: pl.DataFrame, tape: Tape, *, by_name: bool) -> tuple[np.nda
     columns = {
         "name": names.to_numpy(),
         "day": np.where(days[place] == decided, place, -1) if days.size else np.full(rows.height, -1),
-        **{name: rows[name].fill_null(np.nan).to_numpy() for name in (*SIZES, *NUMBERS, "priority")},
-        **{name: rows[name].to_numpy() for name in ("close", "lasts", "only_flat")},
-        "at_close": (rows["at"] == "close").to_numpy(),
-        "exit_after": rows["exit_after"].fill_null(NEVER_EXITS).to_numpy(),
+        **{name: told(name, np.nan) for name in (*SIZES, *NUMBERS, "priority")},
+        **{name: told(name) for name in ("close", "lasts", "only_flat")},
+        "at_open": told("at") == "open",
+        "at_close": told("at") == "close",
+        "exit_after": told("exit_after", NEVER_EXITS),
     }
     return _packed(columns, lambda place: rows.row(place, named=True)), rows
+
+
+def _ordered(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """Rows by these keys, priority falling, without sorting what is sorted; raises BadArgument for an order that is there twice."""
+    later, alike = pl.lit(False), pl.lit(True)
+    for name in keys:
+        here, before = pl.col(name), pl.col(name).shift(1)
+        later = later | (alike & (here < before if name == "priority" else here > before))
+        alike = alike & (here == before)
+    if not rows.select((later | alike).all()).item():
+        rows = rows.sort(keys, descending=[name == "priority" for name in keys], maintain_order=True)
+    follows = rows.select(alike.fill_null(False)).to_series()
+    among = rows.filter(follows | follows.shift(-1, fill_value=False))
+    if (repeated := among.is_duplicated()).any():
+        _refuse(among.filter(repeated).row(0, named=True), "is there twice")
+    return rows
 
 
 def in_priority(orders: Iterable[Order]) -> list[Order]:
@@ -153,29 +173,37 @@ def table_of(decided: Sequence[tuple[dt.date, Order]]) -> pl.DataFrame:
 
 def of_close(orders: Sequence[Order], tape: Tape, day: int) -> np.ndarray[Any, Any]:
     """(n,) records of what a strategy asked for at the close of a session, given `in_priority`; errors as `of_frame`."""
+
+    def told(place: int) -> dict[str, Any]:
+        return {"session": tape.sessions[day], **asdict(orders[place])}
+
+    if len(set(orders)) < len(orders):
+        _refuse(told(next(place for place, order in enumerate(orders) if order in orders[:place])), "is there twice")
     numbers = {name: np.array([getattr(order, name) for order in orders], dtype=float) for name in (*SIZES, *NUMBERS, "priority")}
     columns = {
         "name": np.array([tape.place_of(order.ticker) for order in orders], dtype=np.int64),
         "day": np.full(len(orders), day),
         **numbers,
         **{name: np.array([getattr(order, name) for order in orders]) for name in ("close", "lasts", "only_flat")},
+        "at_open": np.array([order.at == "open" for order in orders]),
         "at_close": np.array([order.at == "close" for order in orders]),
         "exit_after": np.array([NEVER_EXITS if order.exit_after is None else order.exit_after for order in orders]),
     }
-    return _packed(columns, lambda place: {"session": tape.sessions[day], **asdict(orders[place])})
+    return _packed(columns, told)
 
 
 def _packed(columns: Columns, told: Callable[[int], dict[str, Any]]) -> np.ndarray[Any, Any]:
-    sized = np.stack([*(~np.isnan(columns[name]) for name in SIZES), columns["close"]])
+    sized = [*(~np.isnan(columns[name]) for name in SIZES), columns["close"]]
     has = {name: ~np.isnan(columns[name]) for name in NUMBERS}
     wrong = {
         "is for a name without bars": columns["name"] < 0,
         "is decided on a day that is no session of the bars": columns["day"] < 0,
-        "has a number that is not finite": np.isinf([columns[name] for name in (*SIZES, *NUMBERS, "priority")]).any(axis=0),
-        "says how much not at all, or twice": sized.sum(axis=0) != 1,
-        "asks for nothing": np.any([columns[name] == 0 for name in ("shares", "cash", "equity")], axis=0),
-        "has a price that is not positive": np.any([columns[name] <= 0 for name in ("limit", "stop", "trail")], axis=0),
-        "has a distance below zero": np.any([columns[name] < 0 for name in ("stop_loss", "take_profit", "trailing_stop")], axis=0),
+        "has a number that is not finite": _any(np.isinf(columns[name]) for name in (*SIZES, *NUMBERS, "priority")),
+        "says how much not at all, or twice": sum(one.astype(np.int64) for one in sized) != 1,
+        "asks for nothing": _any(columns[name] == 0 for name in ("shares", "cash", "equity")),
+        "has a price that is not positive": _any(columns[name] <= 0 for name in ("limit", "stop", "trail")),
+        "has a distance below zero": _any(columns[name] < 0 for name in ("stop_loss", "take_profit", "trailing_stop")),
+        "is for neither the open nor the close": ~(columns["at_open"] | columns["at_close"]),
         "trails and has a limit or stop of its own": has["trail"] & (has["limit"] | has["stop"]),
         "is for the close and has a limit, stop or trail": columns["at_close"] & (has["limit"] | has["stop"] | has["trail"]),
         "lasts a number of sessions below zero": columns["lasts"] < 0,
@@ -188,8 +216,8 @@ def _packed(columns: Columns, told: Callable[[int], dict[str, Any]]) -> np.ndarr
     records["name"], records["decided"] = columns["name"], columns["day"]
     records["sizing"] = kernel.CLOSE_OUT
     for (name, code), here in zip(SIZES.items(), sized, strict=False):
-        records["sizing"][here] = code
-        records["size"][here] = columns[name][here]
+        np.copyto(records["sizing"], code, where=here)
+        np.copyto(records["size"], columns[name], where=here)
     records["kind"] = np.select(
         [has["trail"], has["limit"] & has["stop"], has["limit"], has["stop"], columns["at_close"]],
         [kernel.TRAILING, kernel.STOP_LIMIT, kernel.LIMIT, kernel.STOP, kernel.ON_CLOSE],
@@ -198,6 +226,11 @@ def _packed(columns: Columns, told: Callable[[int], dict[str, Any]]) -> np.ndarr
     for field, name in FIELDS.items():
         records[field] = columns[name]
     return records
+
+
+def _any(masks: Iterable[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Where any of them holds; each is (n,) or (1,)."""
+    return reduce(np.logical_or, masks)
 
 
 def _refuse(row: dict[str, Any], what: str) -> NoReturn:

@@ -30,6 +30,7 @@ from quant_assets.backtest.tape import Tape
 from quant_assets.errors import BadArgument, QuantAssetsError
 
 Floats = NDArray[np.float64]
+NO_ORDERS = np.zeros(0, kernel.ORDER)
 SHOWN = ("open", "high", "low", "close", "volume", "split_factor", "dividend")
 
 
@@ -77,11 +78,14 @@ class Past:
         return known
 
     def total_return(self, ticker: str) -> Floats:
-        """(n_sessions so far,) closes with all splits and dividends up to this session, at the level of today's close."""
+        """(n_sessions so far,) closes with all splits and dividends up to this session, at the level of the last one; NaN without a bar."""
         close = self.bars(ticker)
-        worth = (close[1:] + self.bars(ticker, "dividend")[1:]) * self.bars(ticker, "split_factor")[1:]
-        grown = np.concatenate([[1.0], np.nancumprod(worth / close[:-1])])
-        level: Floats = close[-1] * grown / grown[-1]
+        there = ~np.isnan(close)
+        level = np.full(close.size, np.nan)
+        if there.any():
+            worth = ((close + self.bars(ticker, "dividend")) * self.bars(ticker, "split_factor"))[there]
+            grown = np.concatenate([[1.0], np.cumprod(worth[1:] / close[there][:-1])])
+            level[there] = close[there][-1] * grown / grown[-1]
         return level
 
     def bar(self, ticker: str, session: dt.date) -> Mapping[str, float]:
@@ -141,18 +145,25 @@ def trade(
         while kernel.advance(book, told, day, day + 1, n_orders, closes[0]) == day:
             book = kernel.with_room(book, int(book.account["lacking"][0]))
         seen[:, day] = tape.bars[:, day]
-        if asked := _asked(strategy, Past(tape, shown, day, book.account[0], book.positions)):
-            book = _with_orders(book, n_orders, of_close(asked, tape, day))
-            n_orders += len(asked)
-            decided += [(session, order) for order in asked]
+        asked, records = _asked(strategy, Past(tape, shown, day, book.account[0], book.positions), tape)
+        book = _with_orders(book, n_orders, records)
+        n_orders += len(asked)
+        decided += [(session, order) for order in asked]
     return result(book, closes, tape, [PORTFOLIO], np.zeros(1, np.int64), table_of(decided))
 
 
-def _asked(strategy: Strategy, past: Past) -> list[Order]:
+def _asked(strategy: Strategy, past: Past, tape: Tape) -> tuple[list[Order], np.ndarray[Any, Any]]:
+    """What a strategy asks for, in the order in which it is worked, and its records."""
     try:
-        return in_priority(strategy(past) or ())
-    except QuantAssetsError:
+        asked = list(strategy(past) or ())
+        if wrong := [one for one in asked if not isinstance(one, Order)]:
+            raise TypeError(f"{wrong[0]!r} is no Order")
+        asked = in_priority(asked)
+        return asked, of_close(asked, tape, past.n_sessions - 1) if asked else NO_ORDERS
+    except StrategyFailed:
         raise
+    except QuantAssetsError as error:
+        raise StrategyFailed(f"at the close of {past.session} {error.message}", remedy=error.remedy) from error
     except Exception as error:
         known = f"the last session known then is number {past.n_sessions - 1}, counted from 0"
         raise StrategyFailed(

@@ -48,6 +48,12 @@ class Setting:
     trail: float | None = None
     hold: int | None = None
 
+    def __post_init__(self) -> None:
+        wrong = [name for name in SCALED if (factor := getattr(self, name)) is not None and not 0 <= factor < float("inf")]
+        if wrong or (self.hold is not None and self.hold < 1):
+            name = wrong[0] if wrong else "hold"
+            raise BadArgument(f"{name} is {getattr(self, name)} in a setting", remedy="multiples are not below 0, hold is at least 1")
+
     def of(self, orders: np.ndarray[Any, Any], priority: NDArray[np.float64]) -> np.ndarray[Any, Any]:
         """The orders that this setting would have given."""
         given = orders.copy() if self.threshold is None else orders[priority > self.threshold]
@@ -120,6 +126,7 @@ def sweep(
             kept.book = empty_book(tape, given)
             kept.closes = np.empty((n_accounts, len(tape.sessions)), kernel.CLOSE)
         kept.book.account[["n_fills", "n_trades", "n_refusals"]] = (0, 0, 0)
+        kept.book.positions["used_day"] = -1  # what the setting before traded took no volume from this one
         kept.book = kernel.run(kept.book._replace(orders=given), terms, bounds, np.zeros(n_accounts, np.int64), cash, kept.closes)
         n_trades = int(kept.book.account["n_trades"][0])
         return kept.closes["equity"].sum(axis=0), n_trades, float(kept.closes["costs"][:, -1].sum())

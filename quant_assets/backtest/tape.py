@@ -6,6 +6,7 @@ import bisect
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -35,7 +36,7 @@ class Tape:
     bars : (n_names, n_sessions) records of `kernel.BAR`: open, high, low, close (USD), volume (shares; NaN: not told), split_factor,
         dividend (USD a share after the split); NaN where a name has no bar. `fillable` is 1 where all four prices are there and the volume
         is not zero.
-    last_day : (n_names,) the place of the session at whose close a name is delisted; -1 where it is not.
+    last_day : (n_names,) the place of the session at whose close a name is delisted; -1 where none of these is.
     """
 
     tickers: tuple[str, ...]
@@ -62,6 +63,7 @@ class Tape:
 
         Raises
         ------
+        BadArgument : no session, or sessions that are not in order.
         SchemaMismatch : a price that is not positive and finite, a bar that occurs twice or stands after a later one, named by ticker and
             session.
         """
@@ -69,6 +71,8 @@ class Tape:
         days = tuple(sessions) if sessions is not None else tuple(prices["session"].unique().sort())
         if not days:
             raise BadArgument("there is no session to trade in", remedy="give bars, or sessions that lie within them")
+        if late := next((day for before, day in pairwise(days) if day <= before), None):
+            raise BadArgument(f"the session {late} stands after a later one, or twice", remedy="give the sessions in order")
         rows = prices.select("ticker", "session", *PRICES, *(name for name in REST if name in prices.columns))
         _check(rows)
         tickers = tuple(rows["ticker"].unique().sort())
@@ -84,8 +88,11 @@ class Tape:
             if name in rows.columns:
                 bars[name][place] = rows[name].cast(pl.Float64).fill_null(REST.get(name, np.nan)).to_numpy()[inside]
         bars["fillable"] = ~np.isnan(bars["open"] + bars["high"] + bars["low"] + bars["close"]) & (bars["volume"] != 0.0)
-        last = [int(np.searchsorted(calendar, np.datetime64(delisted[name]), "right")) - 1 if name in delisted else -1 for name in tickers]
-        return cls(tickers, days, bars.reshape(len(tickers), len(days)), np.array(last, np.int64))
+        last = np.full(len(tickers), -1, np.int64)
+        for row, name in enumerate(tickers):
+            if delisted.get(name, dt.date.max) <= days[-1]:
+                last[row] = np.searchsorted(calendar, np.datetime64(delisted[name]), "right") - 1
+        return cls(tickers, days, bars.reshape(len(tickers), len(days)), last)
 
     def place_of(self, ticker: str) -> int:
         """Which row a name is; -1 where it has none."""
@@ -102,7 +109,10 @@ class Tape:
         return rows
 
     def average_volume(self) -> Floats:
-        """(n_names, n_sessions) shares a day over the last 20 sessions, those without trading left out, as known at the close before."""
+        """(n_names, n_sessions) shares a day over the last 20 sessions, those without trading left out, as known at the close before.
+
+        After 20 sessions without trading it is the last one there was: whoever is locked in leaves at that.
+        """
         traded = pl.DataFrame(np.where(self.bars["volume"] > 0, self.bars["volume"], np.nan).T).fill_nan(None)
         return _known_before(traded.select(pl.all().rolling_mean(ADV_SESSIONS, min_samples=1)))
 
@@ -115,8 +125,8 @@ class Tape:
 
 
 def _known_before(at_close: pl.DataFrame) -> Floats:
-    """(n_names, n_sessions) from columns of names: each value one session later."""
-    return np.ascontiguousarray(at_close.select(pl.all().shift(1).cast(pl.Float64).fill_null(np.nan)).to_numpy().T)
+    """(n_names, n_sessions) from columns of names: each value from one session later until the next."""
+    return np.ascontiguousarray(at_close.select(pl.all().forward_fill().shift(1).cast(pl.Float64).fill_null(np.nan)).to_numpy().T)
 
 
 def _check(rows: pl.DataFrame) -> None:

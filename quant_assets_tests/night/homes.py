@@ -53,7 +53,7 @@ class Home:
         return {**inherited, "QUANT_ASSETS_HOME": str(self.folder), "QUANT_ASSETS__WAREHOUSE": "false", "COLUMNS": "200"}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*arguments), env=self.environment, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(self.command(*arguments), env=self.environment, capture_output=True, text=True, timeout=900, check=False)
 
     def json(self, *arguments: str) -> tuple[int, Any]:
         """(exit code, the one document on stdout)."""
