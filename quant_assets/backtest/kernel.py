@@ -15,7 +15,7 @@ Choices made here
 - A bar that is not complete, or has a volume of zero, fills nothing and moves no stop.
 - What opens beyond a stop fills at the open. A limit fills at the open where that is better, else at the limit, once bid or ask has
   reached it.
-- Every fill pays the half-spread inside its price; a limit has it inside the limit. Impact is paid by who takes liquidity, not by terms.
+- Every fill pays the half-spread inside its price; a limit has it inside the limit. Impact is paid by who takes liquidity, not by limits.
 - Nothing is filled beyond the share of the bar's volume that is allowed; what is left of an exit leaves at the next open.
 - Interest and borrow fees are simple, over 360 days. Proceeds of short sales earn no interest.
 
@@ -611,7 +611,7 @@ def execute(
     price = quoted * (1.0 + side * spread)
     power = buying_power(book, market)
     moved = moved_by(market, name, day, abs(shares), moment)
-    # Of terms too: what they open may have to leave at any price.
+    # Of limits too: what they open may have to leave at any price.
     if math.isnan(moved):
         refuse(book, order, name, day, NO_HISTORY)
         return True
