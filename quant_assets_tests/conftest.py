@@ -7,6 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Tests assert behaviour, not seconds: an example may take as long as a busy machine needs.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -80,146 +80,51 @@ REFUSALS = (
 )
 HELD, NO_BAR, NO_CASH, NOT_BORROWABLE, EXPIRED, GONE, NOTHING, CALLED, TOO_SMALL, NO_HISTORY = codes(10)
 
-ORDER = np.dtype(
-    [
-        ("account", np.int64),
-        ("decided", np.int64),
-        ("name", np.int64),
-        ("kind", np.int64),
-        ("sizing", np.int64),
-        ("size", np.float64),
-        ("limit", np.float64),
-        ("trigger", np.float64),
-        ("trail", np.float64),
-        ("lasts", np.int64),
-        ("only_flat", np.int64),
-        ("stop_distance", np.float64),
-        ("target_distance", np.float64),
-        ("trail_distance", np.float64),
-        ("exit_after", np.int64),
-        ("armed", np.int64),
-        ("done", np.float64),
-        ("kth", np.int64),
-        ("left", np.int64),
-    ]
-)
-POSITION = np.dtype(
-    [
-        ("shares", np.float64),
-        ("order", np.int64),
-        ("decided", np.int64),
-        ("entered", np.int64),
-        ("within", np.int64),
-        ("due", np.int64),
-        ("leaving", np.int64),
-        ("stop", np.float64),
-        ("target", np.float64),
-        ("trail", np.float64),
-        ("best", np.float64),
-        ("last_close", np.float64),
-        ("bought", np.float64),
-        ("bought_value", np.float64),
-        ("sold", np.float64),
-        ("sold_value", np.float64),
-        ("paid", np.float64),
-        ("flow", np.float64),
-        ("entry_stop", np.float64),
-        ("commission", np.float64),
-        ("fees", np.float64),
-        ("spread_cost", np.float64),
-        ("impact_cost", np.float64),
-        ("dividends", np.float64),
-        ("borrow", np.float64),
-        ("used_day", np.int64),
-        ("used", np.float64),
-        ("last_day", np.int64),
-        ("place", np.int64),
-        ("kth", np.int64),
-    ]
-)
-FILL = np.dtype(
-    [
-        ("account", np.int64),
-        ("order", np.int64),
-        ("name", np.int64),
-        ("day", np.int64),
-        ("reason", np.int64),
-        ("shares", np.float64),
-        ("quoted", np.float64),
-        ("price", np.float64),
-        ("commission", np.float64),
-        ("fees", np.float64),
-        ("spread_cost", np.float64),
-        ("impact_cost", np.float64),
-    ]
-)
-TRADE = np.dtype(
-    [
-        ("account", np.int64),
-        ("order", np.int64),
-        ("name", np.int64),
-        ("side", np.int64),
-        ("decided", np.int64),
-        ("entered", np.int64),
-        ("exited", np.int64),
-        ("reason", np.int64),
-        ("entry_shares", np.float64),
-        ("exit_shares", np.float64),
-        ("entry_price", np.float64),
-        ("exit_price", np.float64),
-        ("stop_price", np.float64),
-        ("commission", np.float64),
-        ("fees", np.float64),
-        ("spread_cost", np.float64),
-        ("impact_cost", np.float64),
-        ("dividends", np.float64),
-        ("borrow", np.float64),
-        ("pnl", np.float64),
-        ("ret", np.float64),
-    ]
-)
-REFUSAL = np.dtype([("account", np.int64), ("order", np.int64), ("name", np.int64), ("day", np.int64), ("reason", np.int64)])
+
+def record(places: str, quantities: str) -> np.dtype[np.void]:
+    """Fields that count or say a place, int64, and fields that are quantities, float64."""
+    return np.dtype([*((name, np.int64) for name in places.split()), *((name, np.float64) for name in quantities.split())])
 
 
-BAR = np.dtype([(name, np.float64) for name in ("open", "high", "low", "close", "volume", "split_factor", "dividend", "fillable")])
+ORDER = record(
+    "account decided name kind sizing lasts only_flat exit_after armed kth left",
+    "size limit trigger trail stop_distance target_distance trail_distance done",
+)
+"""(n_orders,); `orders.Order` says what is asked. `armed` is 1 when its trigger was reached, `done` is what of it is filled, in shares or,
+where it is sized in money, in USD."""
+POSITION = record(
+    "order decided entered within due leaving used_day last_day place kth",
+    "shares stop target trail best last_close bought bought_value sold sold_value paid flow entry_stop"
+    " commission fees spread_cost impact_cost dividends borrow used",
+)
+"""(n_names,), empty where `shares` is 0. `within` is 1 when it was entered after its bar's open, `leaving` the reason of an exit that goes
+on at the next open or -1, `best` the best price a trailing stop has seen; `paid` is what entering took and `flow` all cash in and out,
+USD; `used` shares were traded on `used_day`; a name is delisted on `last_day`, never when that is -1."""
+COSTS = " commission fees spread_cost impact_cost"
+FILL = record("account order name day reason", "shares quoted price" + COSTS)
+TRADE = record(
+    "account order name side decided entered exited reason",
+    "entry_shares exit_shares entry_price exit_price stop_price" + COSTS + " dividends borrow pnl ret",
+)
+REFUSAL = record("account order name day reason", "")
+BAR = record("", "open high low close volume split_factor dividend fillable")
 """(n_names, n_sessions); NaN where there is no bar. `fillable` is 1 where the bar can fill an order, else 0."""
-DAY = np.dtype([(name, np.float64) for name in ("days", "sec_rate", "taf_rate", "taf_cap", "vix")])
+DAY = record("", "days sec_rate taf_rate taf_cap vix")
 """(n_sessions,); `days` are calendar days since the session before."""
-RATE = np.dtype([(name, np.float64) for name in ("half_spread", "adv", "sigma", "borrow_rate", "borrowable")])
+RATE = record("", "half_spread adv sigma borrow_rate borrowable")
 """(n_names, n_sessions), or 1 in the place of either where one holds for all."""
-TERMS = np.dtype(
-    [
-        ("commission_per_share", np.float64),
-        ("commission_minimum", np.float64),
-        ("exchange_per_share", np.float64),
-        ("impact_kind", np.int64),
-        ("impact_a", np.float64),
-        ("impact_b", np.float64),
-        ("impact_c", np.float64),
-        ("impact_d", np.float64),
-        ("whole_shares", np.int64),
-        ("participation", np.float64),
-        ("initial_margin", np.float64),
-        ("maintenance_margin", np.float64),
-        ("credit_rate", np.float64),
-        ("debit_rate", np.float64),
-    ]
+TERMS = record(
+    "impact_kind whole_shares",
+    "commission_per_share commission_minimum exchange_per_share impact_a impact_b impact_c impact_d"
+    " participation initial_margin maintenance_margin credit_rate debit_rate",
 )
 """One record: what an order costs, as `Costs` says it, and what the account may do, as `Limits` says it."""
-ACCOUNT = np.dtype(
-    [
-        *((name, np.float64) for name in ("cash", "equity_before", "costs", "carry")),
-        *((name, np.int64) for name in ("number", "n_held", "n_working", "n_entries", "n_fills", "n_trades", "n_refusals", "called_in")),
-        *((name, np.int64) for name in ("trades_before", "following", "lacking")),
-    ]
+ACCOUNT = record(
+    "number n_held n_working n_entries n_fills n_trades n_refusals called_in trades_before following lacking",
+    "cash equity_before costs carry",
 )
 """One record. The journals' lengths go on from account to account."""
-CLOSE = np.dtype(
-    [
-        *((name, np.float64) for name in ("equity", "cash", "position", "gross", "costs", "carry")),
-        *((name, np.int32) for name in ("entries", "exits")),
-    ]
-)
+CLOSE = record("entries exits", "equity cash position gross costs carry")
 """(n_accounts, n_sessions): what an account is worth at every close."""
 
 

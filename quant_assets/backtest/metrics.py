@@ -78,11 +78,12 @@ def performance(equity: pl.DataFrame, trades: pl.DataFrame) -> Performance:
         n_trades=track.trades.height,
         n_entries=n_entries(track),
         **{name: METRICS[name].of(track) for name in names},
-        sentence=_left_out(track),
+        sentence=left_out(track),
     )
 
 
-def _left_out(track: Track) -> str | None:
+def left_out(track: Track) -> str | None:
+    """What the figures do not count, a sentence; None where they count all."""
     if track.ruined:
         return f"Ruined: equity was {track.wealth[-1]:.2f} USD at the close of {track.sessions[-1]}, and the figures end there."
     if track.exposure[-1] == 0:

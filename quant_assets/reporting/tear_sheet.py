@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from quant_assets.backtest import breakdowns
 from quant_assets.backtest.compare import compare
-from quant_assets.backtest.metrics import measure
+from quant_assets.backtest.metrics import left_out, measure
 from quant_assets.backtest.monte_carlo import BLOCK_SESSIONS, fan
 from quant_assets.backtest.tail_risk import historical_cvar, historical_var
 from quant_assets.backtest.track import Track
@@ -123,7 +123,7 @@ def _columns(sheet: TearSheet) -> list[tables.Column]:
             measure(strategy.track),
             remark=f"No trades: nothing was bought from {sheet.sessions[0]} to {sheet.sessions[-1]}."
             if strategy.idle
-            else tables.remark_of(strategy.track),
+            else left_out(strategy.track) or "",
             idle=strategy.idle,
         )
         for place, strategy in enumerate(sheet.strategies)

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from quant_assets.backtest import breakdowns
-from quant_assets.backtest.metrics import METRICS, OPEN_AT_THE_END
+from quant_assets.backtest.metrics import METRICS
 from quant_assets.backtest.track import Track
 from quant_assets.backtest.trade_figures import COSTS
 from quant_assets.reporting import wording
@@ -91,15 +91,6 @@ def written(value: float | None, unit: str) -> str:
 def usd(value: float) -> str:
     cents = round(value, 2)
     return f"{wording.MINUS if cents < 0 else ''}${abs(cents):,.2f}"
-
-
-def remark_of(track: Track) -> str:
-    """What the figures of an account leave out; empty where nothing."""
-    if track.ruined:
-        return f"Ruined: equity was {usd(float(track.wealth[-1]))} at the close of {track.sessions[-1]}, and the figures end there."
-    if track.exposure[-1] == 0:
-        return ""
-    return OPEN_AT_THE_END.format("selling" if track.exposure[-1] > 0 else "buying back")
 
 
 def headline(columns: Sequence[Column]) -> Table:

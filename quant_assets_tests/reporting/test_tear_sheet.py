@@ -265,7 +265,7 @@ def test_a_ruined_account_ends_early_and_the_others_go_on(sheet: TearSheet) -> N
     ruined = Strategy("ruined", "Ruined", "all in", Track.of(equity, busy.track.trades.clear()))
     text = render(replace(sheet, strategies=[ruined, busy]))
     page, data = Page(text), drawn(text)
-    assert f"Ruined: equity was −$5.00 at the close of {sheet.sessions[100]}" in page.sections["summary"]
+    assert f"Ruined: equity was -5.00 USD at the close of {sheet.sessions[100]}" in page.sections["summary"]
     assert [len(line["wealth"]) for line in data["lines"]] == [101, 300, 300]
     assert "not equally many" in page.sections["comparison"]
 
