@@ -9,7 +9,6 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 
 import polars as pl
-import polars.selectors as cs
 
 from quant_assets.backtest.engine import Result
 from quant_assets.backtest.strategy import ReachedAhead
@@ -39,13 +38,12 @@ def prove_blind(trade: Callable[[pl.DataFrame], Result], prices: pl.DataFrame, c
 
 
 def _done(result: Result) -> pl.DataFrame:
-    """ticker, session and, of that session, what was ordered of it, what was filled and what its account was worth."""
+    """ticker, session and, of that session, each order, what was filled and what the account was worth; several orders of one name and
+    close are told apart by a number behind the name."""
     key = ["ticker", "session"]
-    ordered = result.orders.group_by(key).agg(orders=pl.len(), **{f"order_{name}": pl.col(name).sum() for name in _numbers(result.orders)})
+    nth = pl.int_range(pl.len()).over(key)
+    named = pl.when(nth > 0).then(pl.format("{} ({})", "ticker", nth + 1)).otherwise("ticker")
+    ordered = result.orders.with_columns(ticker=named).rename(lambda name: name if name in key else f"order_{name}")
     filled = result.fills.group_by(key).agg(filled_shares=pl.col("shares").sum(), paid=(pl.col("shares") * pl.col("price")).sum())
     worth = result.equity.select("session", "equity", ticker="account")
     return ordered.join(filled, on=key, how="full", coalesce=True).join(worth, on=key, how="full", coalesce=True)
-
-
-def _numbers(orders: pl.DataFrame) -> list[str]:
-    return orders.select(cs.numeric() | cs.boolean()).columns

@@ -86,7 +86,7 @@ def by_side(track: Track) -> pl.DataFrame:
 
 def by_holding(track: Track) -> pl.DataFrame:
     """holding, in buckets of sessions held, and the figures of `by_ticker`; a bucket without a trade has its row."""
-    bucket = pl.col("sessions_held").cut(LONGEST, labels=HOLDINGS).cast(pl.String)
+    bucket = pl.col("sessions_held").bin_intervals(LONGEST, labels=HOLDINGS, right_closed=True).cast(pl.String)
     return _of_groups(track, "holding", {name: track.trades.filter(bucket == name) for name in HOLDINGS})
 
 

@@ -48,7 +48,9 @@ def sharpe_difference(a: Floats, b: Floats, *, block: int = BLOCK_SESSIONS, resa
     ------
     BadArgument : other numbers of returns, a missing one, fewer than two blocks, or a strategy so idle that resamples of it do not vary.
     """
-    return _difference(*_sharpe_ratios({"a": a, "b": b}, block, resamples, seed).T)
+    drawn = _sharpe_ratios({"a": a, "b": b}, block, resamples, seed)
+    _require_varying(drawn)
+    return _difference(drawn["a"], drawn["b"])
 
 
 def compare(returns: Mapping[str, Floats], *, block: int = BLOCK_SESSIONS, resamples: int = RESAMPLES, seed: int) -> pl.DataFrame:
@@ -62,9 +64,28 @@ def compare(returns: Mapping[str, Floats], *, block: int = BLOCK_SESSIONS, resam
     ------
     BadArgument : as `sharpe_difference`.
     """
-    drawn = dict(zip(returns, _sharpe_ratios(returns, block, resamples, seed).T, strict=True))
+    drawn = _sharpe_ratios(returns, block, resamples, seed)
+    _require_varying(drawn)
+    return _pairs(drawn)
+
+
+def compare_varying(
+    returns: Mapping[str, Floats], *, block: int = BLOCK_SESSIONS, resamples: int = RESAMPLES, seed: int
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """`compare` of the strategies that vary enough for it, and by the names of the others why they were left out, a clause each.
+
+    Raises
+    ------
+    BadArgument : as `compare`, idle strategies excepted.
+    """
+    drawn = _sharpe_ratios(returns, block, resamples, seed)
+    idle = _idle(drawn)
+    return _pairs({name: ratios for name, ratios in drawn.items() if name not in idle}), idle
+
+
+def _pairs(drawn: Mapping[str, Floats]) -> pl.DataFrame:
     rows = []
-    for a, b in itertools.combinations(returns, 2):
+    for a, b in itertools.combinations(drawn, 2):
         found = _difference(drawn[a], drawn[b])
         rows.append((a, b, drawn[a][0], drawn[b][0], found.difference, found.low, found.high, found.p_value))
     figures = ("sharpe_a", "sharpe_b", "difference", "low", "high", "p_value")
@@ -72,8 +93,8 @@ def compare(returns: Mapping[str, Floats], *, block: int = BLOCK_SESSIONS, resam
     return table.with_columns(p_holm=pl.Series(_holm(table["p_value"].to_numpy())))
 
 
-def _sharpe_ratios(returns: Mapping[str, Floats], block: int, resamples: int, seed: int) -> Floats:
-    """(1 + resamples, strategies): those of the record, then those of each resample of its sessions."""
+def _sharpe_ratios(returns: Mapping[str, Floats], block: int, resamples: int, seed: int) -> dict[str, Floats]:
+    """By strategy, (1 + resamples,): that of the record, then those of each resample of its sessions; NaN where returns do not vary."""
     together = _together(returns)
     n = together.shape[1]
     require_blocks(n, block)
@@ -81,21 +102,25 @@ def _sharpe_ratios(returns: Mapping[str, Floats], block: int, resamples: int, se
     drawn = []
     while places := list(itertools.islice(draws, AT_ONCE)):
         drawn.append(sharpe_ratio(together[:, np.array(places)]))
-    ratios = np.concatenate([sharpe_ratio(together)[:, None], *drawn], axis=1).T
-    undefined = ~np.isfinite(ratios)
-    if undefined.any():
-        idle = int(undefined.sum(axis=0).argmax())
-        raise BadArgument(
-            f"{list(returns)[idle]} does not vary in {int(undefined[:, idle].sum())} of the record and its {resamples} resamples (limit 0)",
-            remedy="compare strategies that trade more, or over a longer record",
-        )
-    return ratios
+    return dict(zip(returns, np.concatenate([sharpe_ratio(together)[:, None], *drawn], axis=1), strict=True))
+
+
+def _idle(drawn: Mapping[str, Floats]) -> dict[str, str]:
+    """Those without a ratio somewhere, and where."""
+    undefined = {name: int((~np.isfinite(ratios)).sum()) for name, ratios in drawn.items()}
+    return {name: f"does not vary in {n:,} of the record and its {drawn[name].size - 1:,} resamples" for name, n in undefined.items() if n}
+
+
+def _require_varying(drawn: Mapping[str, Floats]) -> None:
+    for name, reason in _idle(drawn).items():
+        raise BadArgument(f"{name} {reason} (limit 0)", remedy="compare strategies that trade more, or over a longer record")
 
 
 def _together(returns: Mapping[str, Floats]) -> Floats:
     lengths = {name: len(values) for name, values in returns.items()}
     if len(set(lengths.values())) != 1:
-        raise BadArgument(f"the strategies have {lengths} returns, not equally many", remedy="compare them over the same sessions")
+        told = ", ".join(f"{name} {n:,}" for name, n in lengths.items())
+        raise BadArgument(f"the strategies have not equally many returns ({told})", remedy="compare them over the same sessions")
     together = np.array(list(returns.values()), dtype=np.float64)
     for name, values in zip(returns, together, strict=True):
         if missing := int((~np.isfinite(values)).sum()):

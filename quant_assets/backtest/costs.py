@@ -75,9 +75,9 @@ class Costs:
 
     def __post_init__(self) -> None:
         for name in ("commission_per_share", "commission_minimum", "half_spread", "exchange_per_share", "borrow_annual"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise BadArgument(f"{name} is {value}", remedy="a cost is zero or positive")
+            value, limit = getattr(self, name), 1.0 if name == "half_spread" else float("inf")
+            if not 0 <= value < limit:
+                raise BadArgument(f"{name} is {value}", remedy="a cost is zero or positive, a half-spread below 1")
 
     @cached_property
     def terms(self) -> Any:

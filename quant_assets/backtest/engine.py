@@ -50,6 +50,9 @@ class Limits:
                 f"margins of {self.initial_margin} at first and {self.maintenance_margin} later",
                 remedy="0 <= later <= first <= 1, first above 0",
             )
+        for name in ("credit_rate", "debit_rate"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise BadArgument(f"{name} is {getattr(self, name)}", remedy="a rate is zero or positive")
         if self.participation is not None and not 0 < self.participation <= 1:
             raise BadArgument(f"participation is {self.participation}", remedy="it is above 0 and at most 1")
 
@@ -115,6 +118,7 @@ def run(
     BadArgument : orders that cannot be (see `orders.of_frame`) or are decided before their account starts, a start that is no session of
         the tape, or costs and limits that the tape cannot tell (see `market`).
     """
+    require_cash(cash)
     told, rows = of_frame(orders, tape, by_name=by_name)
     accounts, firsts = _accounts(tape, by_name, starts)
     if by_name:
@@ -133,6 +137,12 @@ def run(
     book = kernel.run(empty_book(tape, told), market(tape, costs, limits, surroundings), bounds, firsts, cash, closes)
     names = [tape.tickers[place] for place in accounts] if by_name else [PORTFOLIO]
     return result(book, closes, tape, names, firsts, rows)
+
+
+def require_cash(cash: float) -> None:
+    """Raises BadArgument for what no account can start with."""
+    if not 0 < cash < np.inf:
+        raise BadArgument(f"an account of {cash} USD", remedy="start it with an amount above 0")
 
 
 def market(tape: Tape, costs: Costs, limits: Limits, surroundings: Surroundings) -> kernel.Market:

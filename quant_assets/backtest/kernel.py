@@ -77,8 +77,12 @@ REFUSALS = (
     "margin",
     "less than a share",
     "no volume known",
+    "its position was left",
+    "the bars end",
 )
-HELD, NO_BAR, NO_CASH, NOT_BORROWABLE, EXPIRED, GONE, NOTHING, CALLED, TOO_SMALL, NO_HISTORY = codes(10)
+HELD, NO_BAR, NO_CASH, NOT_BORROWABLE, EXPIRED, GONE, NOTHING, CALLED, TOO_SMALL, NO_HISTORY, LEFT, ENDED = codes(12)
+OVER = -1
+"""What `armed` of an order is once the position it opened was left by stop, target, time or margin: the rest of it opens no other."""
 
 
 def record(places: str, quantities: str) -> np.dtype[np.void]:
@@ -411,6 +415,7 @@ def fill(
 def leave(book: Book, market: Market, name: int, day: int, quoted: float, passive: bool, moment: int, reason: int) -> None:
     """Closes a position; what the volume does not allow is left for the next open."""
     held = book.positions[name]
+    book.orders[held.order].armed = OVER
     size = allowed_shares(book, market, name, day, abs(held.shares))
     if size > 0:
         fill(book, market, name, day, -size if held.shares > 0 else size, quoted, passive, moment, held.order, held.decided, reason)
@@ -532,7 +537,7 @@ def execute(
     if size < least:
         refuse(book, order, name, day, TOO_SMALL if wanted < least else NO_CASH)
         return True
-    short_of_cash = size < wanted and not by_budget
+    short_of_cash = size < wanted
     offered = size
     size = allowed_shares(book, market, name, day, size)
     if size > 0:
@@ -559,6 +564,8 @@ def order_price(book: Book, order: int, market: Market, day: int, moment: int) -
     buying = buys(book, order)
     spread = rates_of(market, name, day).half_spread
     kind = asked.kind
+    if asked.armed == OVER:
+        return math.nan
     # A stop that was reached is an order at the market: what the volume left of it fills at the next open.
     if kind == MARKET or (asked.armed == 1 and kind != STOP_LIMIT):
         return opened if moment == AT_OPEN else math.nan
@@ -780,6 +787,8 @@ def keep_working(book: Book, market: Market, day: int, n_left: int) -> None:
         asked = orders[order]
         if positions[asked.name].last_day >= 0 and day >= positions[asked.name].last_day:
             refuse(book, order, asked.name, day, GONE)
+        elif asked.armed == OVER:
+            refuse(book, order, asked.name, day, LEFT)
         elif asked.sizing == CLOSE_OUT and positions[asked.name].shares == 0.0:
             refuse(book, order, asked.name, day, NOTHING)
         elif asked.lasts > 0 and day - asked.decided >= asked.lasts:
@@ -851,7 +860,8 @@ def session(book: Book, market: Market, first: int, last: int, day: int) -> None
             order = orders[k].left
             name = orders[order].name
             keep = True
-            if bars[name, day].fillable == 1.0 and orders[order].kind == ON_CLOSE and (reduces(book, order) or not reducing):
+            due = orders[order].kind == ON_CLOSE and orders[order].armed != OVER
+            if due and bars[name, day].fillable == 1.0 and (reduces(book, order) or not reducing):
                 keep = not execute(book, market, order, day, bars[name, day].close, TAKING, AT_CLOSE)
             if keep:
                 orders[n].left = order
@@ -952,6 +962,17 @@ def advance(book: Book, market: Market, day: int, until: int, end: int, closes: 
     return day
 
 
+@compiled
+def close_books(book: Book, end: int, day: int) -> None:
+    """Refuses what is still at work, or was decided at the last close, when the bars end on this day."""
+    account, orders = book.account[0], book.orders
+    for k in range(account.n_working):
+        order = orders[k].kth
+        refuse(book, order, orders[order].name, day, ENDED)
+    for order in range(account.following, end):
+        refuse(book, order, orders[order].name, day, ENDED)
+
+
 @allocating
 def run(book: Book, market: Market, bounds: Places, starts: Places, cash: float, closes: Records) -> Book:
     """Accounts one after the other: a has the orders bounds[a] .. bounds[a + 1], by decision and priority, and opens at starts[a]."""
@@ -966,4 +987,8 @@ def run(book: Book, market: Market, bounds: Places, starts: Places, cash: float,
             if day == market.days.size:
                 break
             book = with_room(book, account.lacking)
+        left = account.n_working + bounds[number + 1] - account.following
+        if account.n_refusals + left > book.refusals.size:
+            book = with_room(book, left)
+        close_books(book, bounds[number + 1], market.days.size - 1)
     return book

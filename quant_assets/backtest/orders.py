@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import reduce
+from numbers import Integral, Real
 from typing import Any, Literal, NoReturn
 
 import numpy as np
@@ -75,6 +76,17 @@ class Order:
     priority: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ticker, str):
+            raise BadArgument(f"an order of {self.ticker!r}", remedy="a ticker is a text")
+        for name in (*SIZES, *NUMBERS, "priority"):
+            if (value := getattr(self, name)) is not None and (isinstance(value, bool | str) or not isinstance(value, Real)):
+                raise BadArgument(f"an order of {self.ticker} has {name}={value!r}", remedy="give a number, or leave it out")
+        for name in ("lasts", "exit_after"):
+            if not isinstance(value := getattr(self, name), Integral) and not (name == "exit_after" and value is None):
+                raise BadArgument(f"an order of {self.ticker} has {name}={value!r}", remedy="count whole sessions")
+        for name in ("close", "only_flat"):
+            if not isinstance(value := getattr(self, name), bool | np.bool_):
+                raise BadArgument(f"an order of {self.ticker} has {name}={value!r}", remedy="it is True or False")
         for name in (*SIZES, *NUMBERS, "priority"):
             if (value := getattr(self, name)) is not None and value != value:
                 raise BadArgument(f"an order of {self.ticker} has a {name} that is no number", remedy="leave it out where there is none")
@@ -112,12 +124,22 @@ def of_frame(orders: pl.DataFrame, tape: Tape, *, by_name: bool) -> tuple[np.nda
     ------
     BadArgument : a column that no order has, or an order that cannot be, named by ticker and session.
     """
+    if not isinstance(orders, pl.DataFrame):
+        raise BadArgument(f"the orders are a {type(orders).__name__}", remedy="give a polars DataFrame, as of pl.from_pandas or .collect()")
     unknown = [name for name in orders.columns if name not in SCHEMA]
     if unknown or not {"session", "ticker"} <= set(orders.columns):
         what = f"a column {unknown[0]}" if unknown else "no column session or ticker"
         raise BadArgument(f"the orders have {what}", remedy=f"they have session, ticker and any of {', '.join(DEFAULTS)}")
+    if orders.schema["session"] != pl.Date:
+        raise BadArgument(f"orders are decided on sessions of type {orders.schema['session']}", remedy="give a Date each")
     rest = [pl.lit(DEFAULTS[name], dtype=dtype).alias(name) for name, dtype in SCHEMA.items() if name not in orders.columns]
-    rows = orders.with_columns(pl.col(name).cast(SCHEMA[name]) for name in orders.columns).with_columns(rest)
+    try:
+        rows = orders.with_columns(pl.col(name).cast(SCHEMA[name]) for name in orders.columns).with_columns(rest)
+    except pl.exceptions.PolarsError as error:
+        why = str(error).splitlines()[0]
+        raise BadArgument(
+            f"a column of the orders is of another type ({why})", remedy="numbers are Float64, counts Int64, see orders.SCHEMA"
+        ) from None
     rows = rows.with_columns(pl.col(name).fill_null(DEFAULTS[name]) for name in ("close", "at", "lasts", "only_flat", "priority"))
     rows = _ordered(rows, ("ticker", "session", "priority") if by_name else ("session", "priority", "ticker"))
     for name in (*SIZES, *NUMBERS, "priority"):

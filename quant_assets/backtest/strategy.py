@@ -22,6 +22,7 @@ from quant_assets.backtest.engine import (
     Result,
     empty_book,
     market,
+    require_cash,
     result,
 )
 from quant_assets.backtest.orders import Order, in_priority, of_close, table_of
@@ -56,7 +57,7 @@ class Past:
     """
 
     def __init__(self, tape: Tape, seen: np.ndarray[Any, Any], day: int, account: Any, positions: np.ndarray[Any, Any]) -> None:
-        self._tape, self._seen, self._day, self._positions = tape, seen, day, positions
+        self._tape, self._seen, self._day, self._shares = tape, seen, day, positions["shares"].copy()
         self.session: dt.date = tape.sessions[day]
         self.tickers: tuple[str, ...] = tape.tickers
         self.n_sessions = day + 1
@@ -70,10 +71,9 @@ class Past:
         ------
         BadArgument : a name that is not on the tape, or another field.
         """
-        place = self._tape.place_of(ticker)
-        if place < 0 or field not in SHOWN:
-            what = f"no field {field}" if place >= 0 else f"no bars of {ticker}"
-            raise BadArgument(f"there are {what}", remedy=f"fields are {', '.join(SHOWN)}, names those of the tape")
+        place = self._place(ticker)
+        if field not in SHOWN:
+            raise BadArgument(f"bars have no field {field}", remedy=f"ask for one of {', '.join(SHOWN)}")
         known: Floats = self._seen[field][place, : self._day + 1]
         return known
 
@@ -107,9 +107,19 @@ class Past:
         return {field: float(self.bars(ticker, field)[place]) for field in SHOWN}
 
     def shares(self, ticker: str) -> float:
-        """Held at this close; negative: sold short."""
+        """Held at this close; negative: sold short.
+
+        Raises
+        ------
+        BadArgument : a name that is not on the tape.
+        """
+        return float(self._shares[self._place(ticker)])
+
+    def _place(self, ticker: str) -> int:
         place = self._tape.place_of(ticker)
-        return float(self._positions["shares"][place]) if place >= 0 else 0.0
+        if place < 0:
+            raise BadArgument(f"there are no bars of {ticker}", remedy="ask for names of the tape")
+        return place
 
 
 Strategy = Callable[[Past], Iterable[Order]]
@@ -129,9 +139,11 @@ def trade(
 
     Raises
     ------
+    BadArgument : cash that is none, costs and limits that the tape cannot tell.
     StrategyFailed : it raised, or asked for what is no order; the message names the session, and what it raised is the cause.
     ReachedAhead : it asked for a later bar.
     """
+    require_cash(cash)
     told = market(tape, costs, limits, surroundings)
     closes = np.empty((1, len(tape.sessions)), kernel.CLOSE)
     seen = np.full(tape.bars.shape, np.nan, kernel.BAR)
@@ -149,6 +161,8 @@ def trade(
         book = _with_orders(book, n_orders, records)
         n_orders += len(asked)
         decided += [(session, order) for order in asked]
+    book = kernel.with_room(book, n_orders)
+    kernel.close_books(book, n_orders, len(tape.sessions) - 1)
     return result(book, closes, tape, [PORTFOLIO], np.zeros(1, np.int64), table_of(decided))
 
 

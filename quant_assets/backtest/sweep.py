@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from quant_assets.backtest import kernel
 from quant_assets.backtest.accounts import STARTING_CASH
 from quant_assets.backtest.costs import US_STOCKS, Costs
-from quant_assets.backtest.engine import CASH_ACCOUNT, Limits, empty_book, market
+from quant_assets.backtest.engine import CASH_ACCOUNT, Limits, empty_book, market, require_cash
 from quant_assets.backtest.orders import of_frame
 from quant_assets.backtest.ratios import sharpe_ratio
 from quant_assets.backtest.surroundings import NOTHING_SPECIAL, Surroundings
@@ -110,6 +110,7 @@ def sweep(
     """
     if not settings:
         raise BadArgument("there is no setting to try", remedy="give at least one, see grid")
+    require_cash(cash)
     told, rows = of_frame(orders, tape, by_name=by_name)
     priority = rows["priority"].to_numpy()
     terms = market(tape, costs, limits, surroundings)

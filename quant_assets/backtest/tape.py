@@ -63,11 +63,19 @@ class Tape:
 
         Raises
         ------
-        BadArgument : no session, or sessions that are not in order.
+        BadArgument : no polars frame, no session, sessions that are no dates or not in order, or that leave out a split or dividend.
         SchemaMismatch : a price that is not positive and finite, a bar that occurs twice or stands after a later one, named by ticker and
             session.
         """
+        if not isinstance(prices, pl.DataFrame):
+            raise BadArgument(
+                f"the bars are a {type(prices).__name__}", remedy="give a polars DataFrame, as of pl.from_pandas or .collect()"
+            )
         require_columns(prices.columns, "ticker", "session", *PRICES)
+        if prices.schema["session"] != pl.Date or prices.select("ticker", "session").null_count().sum_horizontal().item():
+            raise BadArgument(
+                f"sessions are {prices.schema['session']}, or a ticker or session is null", remedy="give each bar its ticker and a Date"
+            )
         days = tuple(sessions) if sessions is not None else tuple(prices["session"].unique().sort())
         if not days:
             raise BadArgument("there is no session to trade in", remedy="give bars, or sessions that lie within them")
@@ -81,6 +89,7 @@ class Tape:
         calendar = np.array(days, dtype="M8[D]")
         at_day = np.minimum(np.searchsorted(calendar, days_of_rows), len(days) - 1)
         inside = calendar[at_day] == days_of_rows
+        _refuse_lost_actions(rows.filter(~inside).filter(pl.col("session").is_between(days[0], days[-1])))
         place = (at_name * len(days) + at_day)[inside]
         bars = np.empty(len(tickers) * len(days), kernel.BAR)
         for name in (*PRICES, *REST):
@@ -129,6 +138,17 @@ def _known_before(at_close: pl.DataFrame) -> Floats:
     return np.ascontiguousarray(at_close.select(pl.all().forward_fill().shift(1).cast(pl.Float64).fill_null(np.nan)).to_numpy().T)
 
 
+def _refuse_lost_actions(left_out: pl.DataFrame) -> None:
+    """Raises BadArgument for a split or dividend on a day that is none of the account's sessions: no position would see it."""
+    acted = [pl.col(name) != nothing for name, nothing in (("split_factor", 1.0), ("dividend", 0.0)) if name in left_out.columns]
+    lost = left_out.filter(pl.any_horizontal(acted)) if acted else left_out.clear()
+    if lost.height:
+        ticker, session = lost.select("ticker", "session").row(0)
+        raise BadArgument(
+            f"{ticker} has a split or dividend on {session}, which is none of the sessions", remedy="give all sessions, and decide on some"
+        )
+
+
 def _check(rows: pl.DataFrame) -> None:
     """Raises SchemaMismatch for the first row that is no bar, or stands where it cannot."""
     there = [name for name in (*PRICES, *REST) if name in rows.columns]
@@ -136,6 +156,7 @@ def _check(rows: pl.DataFrame) -> None:
     wrong = {
         "is not positive and finite": pl.any_horizontal(~(pl.col(name).is_finite() & (pl.col(name) > 0)) for name in PRICES),
         "has no close": pl.col("close").is_null(),
+        "has a high below its low": pl.col("high") < pl.col("low"),
         "stands after a later one, or twice": pl.col("session").diff().over("ticker") <= pl.duration(days=0),
     }
     if "volume" in there:

@@ -96,7 +96,7 @@ def _table(rows: list[PerformanceRow]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for title in ("Account", "Rule"):
         table.add_column(title)
-    for title in ("Return", "CAGR", "Sharpe", "Max drawdown", "Trades"):
+    for title in ("Return", "CAGR", "Sharpe", "Max drawdown", "Entries"):
         table.add_column(title, justify="right")
     for row in sorted(rows, key=lambda row: (row.account != "portfolio", row.ticker, STRATEGIES.index(row.strategy))):
         table.add_row(row.ticker, _rule(row), *_cells(row.figures))

@@ -19,7 +19,7 @@ import polars as pl
 from markupsafe import Markup
 
 from quant_assets.backtest import breakdowns
-from quant_assets.backtest.compare import compare
+from quant_assets.backtest.compare import compare_varying
 from quant_assets.backtest.metrics import left_out, measure
 from quant_assets.backtest.monte_carlo import BLOCK_SESSIONS, fan
 from quant_assets.backtest.tail_risk import historical_cvar, historical_var
@@ -39,6 +39,8 @@ __all__ = ["Market", "Strategy", "Sweep", "TearSheet", "render", "write_tear_she
 SEED = 0
 """Of what is drawn at random on the page: the same accounts give the same bytes."""
 SIGNIFICANT = 0.05
+TOLD_PAIRS = 3
+"""In the summary, those least like chance; the table has every one."""
 COLOURS = 6
 """Of the series, as `tear_sheet.css` names them; a seventh strategy has that of the first."""
 FAN_PATHS = 2_000
@@ -51,8 +53,10 @@ FAN_LEGEND = (
 )
 
 
-def write_tear_sheet(sheet: TearSheet, path: Path) -> tuple[Path, Path, Path]:
+def write_tear_sheet(sheet: TearSheet, path: Path | str) -> tuple[Path, Path, Path]:
     """Writes the page to `path` and the journal beside it, each file whole or not at all, the page last; the same sheet, the same bytes.
+
+    The journal has the name of the page, without its suffix where that is .html.
 
     Returns
     -------
@@ -62,7 +66,9 @@ def write_tear_sheet(sheet: TearSheet, path: Path) -> tuple[Path, Path, Path]:
     ------
     QuantAssetsError : the folder cannot be written.
     """
-    files = write_journal(journal({strategy.key: strategy.track for strategy in sheet.strategies}), path.with_suffix(""))
+    path = Path(path)
+    stem = path.with_suffix("") if path.suffix.lower() == ".html" else path
+    files = write_journal(journal({strategy.key: strategy.track for strategy in sheet.strategies}), stem)
     write_text(path, render(sheet, journal_files=[file.name for file in files]))
     return path, *files
 
@@ -150,20 +156,31 @@ def _curves(sheet: TearSheet) -> dict[str, Any]:
 
 
 def _comparison(sheet: TearSheet, columns: Sequence[tables.Column]) -> dict[str, Any]:
-    pairs, reason = _pairs(sheet)
+    pairs, reason, apart = _pairs(sheet)
     names = {strategy.key: strategy.name for strategy in sheet.strategies}
-    return {"comparison": tables.comparison(pairs, names, reason), "findings": _findings(sheet, columns, pairs, names)}
+    return {
+        "comparison": tables.comparison(pairs, names, reason),
+        "not_compared": "; ".join(f"{names[key]} {why}" for key, why in apart.items()),
+        "findings": _findings(sheet, columns, pairs, names),
+    }
 
 
-def _pairs(sheet: TearSheet) -> tuple[pl.DataFrame, str]:
-    """Differences in Sharpe of every pair that traded, or why there are none."""
+def _pairs(sheet: TearSheet) -> tuple[pl.DataFrame, str, dict[str, str]]:
+    """Differences in Sharpe of every pair that can be compared, or why there are none; and why which strategies are in no pair."""
     none = pl.DataFrame(schema={"a": pl.String})
     if len(sheet.active) < 2:
-        return none, f"{'1 strategy' if sheet.active else 'no strategy'} traded, and a comparison takes two"
-    try:
-        return compare({strategy.key: strategy.track.returns for strategy in sheet.active}, seed=SEED), ""
-    except QuantAssetsError as error:
-        return none, str(error)
+        return none, f"{'1 strategy' if sheet.active else 'no strategy'} traded, and a comparison takes two", {}
+    apart = {one.key: "bought nothing" for one in sheet.strategies if one.idle}
+    whole = {one.key: one.track for one in sheet.active if len(one.track.sessions) == len(sheet.sessions)}
+    apart |= {one.key: f"was ruined on {one.track.sessions[-1]}" for one in sheet.active if one.key not in whole}
+    pairs, reason = none, ""
+    if len(whole) > 1:
+        try:
+            pairs, still = compare_varying({key: track.returns for key, track in whole.items()}, seed=SEED)
+            apart |= still
+        except QuantAssetsError as error:
+            reason = str(error)
+    return pairs, reason or "fewer than two strategies can be compared", apart
 
 
 def _findings(sheet: TearSheet, columns: Sequence[tables.Column], pairs: pl.DataFrame, names: dict[str, str]) -> list[str]:
@@ -175,10 +192,13 @@ def _findings(sheet: TearSheet, columns: Sequence[tables.Column], pairs: pl.Data
         for strategy in sheet.strategies
         if strategy.idle
     ]
-    for pair in pairs.iter_rows(named=True):
+    told_pairs = pairs.sort("p_value", maintain_order=True).head(TOLD_PAIRS) if pairs.height else pairs
+    for pair in told_pairs.iter_rows(named=True):
         span = f"{wording.signed(pair['difference'], 2)} (95 %: {wording.interval(pair['low'], pair['high'], sign=True, digits=2)})"
         verdict = "is more than chance" if pair["p_holm"] < SIGNIFICANT else "may be chance"
         findings.append(f"{names[pair['a']]} against {names[pair['b']]}: the difference in Sharpe, {span}, {verdict}.")
+    if more := pairs.height - told_pairs.height:
+        findings.append(f"{wording.count(more, 'more pair')}: see “Do they differ?” below.")
     return findings
 
 

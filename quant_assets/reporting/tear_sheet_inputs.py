@@ -83,7 +83,7 @@ class TearSheet:
 
     Raises
     ------
-    BadArgument : no strategy, or strategies of other sessions.
+    BadArgument : no strategy, two with one key, or strategies of other sessions.
     """
 
     subject: str
@@ -99,6 +99,9 @@ class TearSheet:
     def __post_init__(self) -> None:
         if not self.strategies:
             raise BadArgument("the sheet has 0 strategies (limit: at least 1)", remedy="pass the track of one")
+        keys = [strategy.key for strategy in self.strategies]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise BadArgument(f"{keys.count(twice[0])} strategies have the key {twice[0]!r} (limit 1)", remedy="give each a key of its own")
         whole = self.sessions
         for strategy in self.strategies:
             own = strategy.track.sessions

@@ -133,3 +133,23 @@ def test_what_a_strategy_is_shown_holds_nothing_of_later_sessions(bars: pl.DataF
         return []
 
     assert trade(Tape.of(bars), look).fills.is_empty()
+
+
+@pytest.mark.parametrize(
+    "orders_of",
+    [
+        lambda rises: [Order("IBM", shares=10, at="close" if rises else "open")],
+        lambda rises: [
+            Order("IBM", shares=10 if rises else 20, limit=10.0),
+            Order("IBM", shares=20 if rises else 10, limit=15.0 if rises else 12.5),
+        ],
+    ],
+)
+def test_whatever_of_an_order_depends_on_later_bars_is_caught(bars: pl.DataFrame, cuts: list[dt.date], orders_of):
+    def run(known: pl.DataFrame) -> Result:
+        closes = known.filter(ticker="IBM")["close"]
+        return trade(Tape.of(known), lambda past: orders_of(closes[-1] > closes[0]))
+
+    assert bars.filter(ticker="IBM")["close"][-1] < bars.filter(ticker="IBM")["close"][0]
+    with pytest.raises(ReachedAhead, match=r"order_(at|shares|limit)"):
+        prove_blind(run, bars, cuts)

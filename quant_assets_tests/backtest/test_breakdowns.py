@@ -81,6 +81,7 @@ def test_by_side():
     assert by_side(TRADED).select("side", "n_trades", "pnl").rows() == [("long", 3, 45.0), ("short", 1, -10.0)]
 
 
+@pytest.mark.filterwarnings("error::DeprecationWarning")
 def test_by_holding():
     table = by_holding(TRADED)
     assert table.select("holding", "n_trades", "pnl").rows() == [

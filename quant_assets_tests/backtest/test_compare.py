@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from quant_assets.backtest.compare import compare, sharpe_difference
+from quant_assets.backtest.compare import compare, compare_varying, sharpe_difference
 from quant_assets.errors import BadArgument
 from quant_assets.validation.bootstrap import circular_blocks
 
@@ -76,10 +76,22 @@ def test_all_pairs_with_p_values_of_holm():
     assert (found["p_holm"] > found["p_value"]).any()
 
 
+def test_one_that_does_not_vary_leaves_the_other_pairs_as_they_are():
+    returns = {"a": pair(5, 300)[0], "once": np.where(np.arange(300) == 50, 0.01, 0.0), "b": pair(5, 300)[1]}
+    found, left_out = compare_varying(returns, resamples=200, seed=2)
+    assert found.equals(compare({name: returns[name] for name in ("a", "b")}, resamples=200, seed=2))
+    assert list(left_out) == ["once"]
+    assert left_out["once"].startswith("does not vary in")
+    none, both = compare_varying(dict.fromkeys(("c", "d"), returns["once"]), resamples=200, seed=2)
+    assert (none.height, none.columns, list(both)) == (0, found.columns, ["c", "d"])
+    with pytest.raises(BadArgument, match="once does not vary in"):
+        compare(returns, resamples=200, seed=2)
+
+
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        (np.ones(40), np.ones(41), "have {'a': 40, 'b': 41} returns, not equally many"),
+        (np.ones(40), np.ones(41), "not equally many returns \\(a 40, b 41\\)"),
         (pair(1, 40)[0], np.where(np.arange(40) == 7, np.nan, 0.01), "b has 1 missing returns"),
         (pair(1, 41)[0], pair(1, 41)[1], "41 returns cannot be drawn in blocks of 21"),
         (pair(1, 100)[0], np.zeros(100), "b does not vary in 201 of the record and its 200 resamples"),

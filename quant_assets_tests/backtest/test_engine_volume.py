@@ -151,3 +151,17 @@ def test_who_was_locked_in_for_a_month_leaves_at_the_impact_of_the_volume_before
     assert filled(done)[1][:2] == (28, -50)
     assert done.fills["impact_cost"][1] == pytest.approx(5_000 * (2 + 0.1 * 0.005) * 1.5 * 1e-4)
     assert math.isfinite(done.equity["equity"][-1])
+
+
+def test_what_the_volume_left_of_an_entry_is_over_once_its_position_is_being_left():
+    """20 of 100 shares on day 1 and 40 on day 2, in whose bar the stop at 95 is hit with no volume left: 20 go at each open after it."""
+    fall = (100.0, 101.0, 90.0, 91.0, 400.0)
+    order = Order("AAA", shares=100, lasts=0, stop_loss=5.0)
+    done = run({"AAA": [QUIET, THIN, fall, *[THIN] * 4]}, (0, order), costs=FREE, limits=TENTH)
+    assert filled(done) == [(1, 20, 100, "order"), (2, 40, 100, "order"), *[(day, -20, 100, "stop") for day in (3, 4, 5)]]
+    assert refused(done) == [("AAA", 2, "its position was left")]
+
+
+def test_what_is_still_at_work_when_the_bars_end_is_told():
+    done = run({"AAA": [QUIET] * 3}, (0, Order("AAA", shares=5, limit=50.0, lasts=0)), (2, Order("AAA", shares=7)), costs=FREE)
+    assert (filled(done), refused(done)) == ([], [("AAA", 2, "the bars end"), ("AAA", 2, "the bars end")])

@@ -98,7 +98,9 @@ def test_the_future_changes_nothing(day: int):
         )
         for frame in market
     ]
-    corrupted[0] = corrupted[0].filter(~later | (pl.col("ticker") != "AAA"))
+    sides = ("open", "high", "low", "close")
+    bars = corrupted[0].with_columns(high=pl.max_horizontal(sides), low=pl.min_horizontal(sides))
+    corrupted[0] = pl.concat([market[0].filter(~later), bars.filter(later & (pl.col("ticker") != "AAA")).select(market[0].columns)])
     for tables in (backtest(*corrupted, as_of=DAYS[N - 1]), backtest(*corrupted, as_of=DAYS[day])):
         assert_frame_equal(until(tables, day).trades, until(honest, day).trades, check_exact=True)
         assert_frame_equal(until(tables, day).equity, until(honest, day).equity, check_exact=True)

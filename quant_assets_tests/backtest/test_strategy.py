@@ -158,10 +158,20 @@ def test_accounts_by_name_are_the_single_accounts():
     assert_frame_equal(together.orders.sort(pl.all()), orders_of(*wishes).sort(pl.all()))
 
 
-def test_a_name_that_is_unknown_is_held_by_nobody():
-    held = []
-    trade(TAPE, lambda past: held.append(past.shares("ZZZ")), costs=FREE)  # type: ignore[arg-type, return-value]
-    assert held == [0.0] * 8
+def test_a_name_that_is_unknown_is_an_error_and_not_a_position_of_none():
+    with pytest.raises(StrategyFailed, match="there are no bars of ZZZ"):
+        trade(TAPE, lambda past: [Order("AAA", shares=1)] if not past.shares("ZZZ") else [], costs=FREE)
+
+
+def test_what_was_kept_of_a_close_stays_as_it_was():
+    kept = []
+
+    def buys(past: Past) -> list[Order]:
+        kept.append(past)
+        return [Order("AAA", shares=1)] if past.n_sessions == 1 else []
+
+    trade(TAPE, buys, costs=FREE)
+    assert [past.shares("AAA") for past in kept[:3]] == [0.0, 1.0, 1.0]
 
 
 def test_a_strategy_without_volumes_needs_costs_without_impact():

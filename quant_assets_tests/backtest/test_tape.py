@@ -97,3 +97,15 @@ def test_volatility_is_of_total_returns_known_a_session_later():
     bars = [QUIET, (110, 111, 109, 110), (55, 56, 54, 55, 1e6, 2.0), (55, 56, 54, 55, 1e6, 1.0, 5.5), QUIET]
     expected = [math.nan, math.nan, math.nan, np.std([0.1, 0.0], ddof=1), np.std([0.1, 0.0, 0.1], ddof=1)]
     assert tape_of({"AAA": bars}).volatility()[0].tolist() == pytest.approx(expected, nan_ok=True)
+
+
+def test_sessions_that_leave_out_a_split_are_refused():
+    split = [QUIET, (50.0, 50.5, 49.5, 50.0, 1e6, 2.0), (50.0, 50.5, 49.5, 50.0)]
+    with pytest.raises(BadArgument, match=f"AAA has a split or dividend on {DAYS[1]}"):
+        Tape.of(bars_of({"AAA": split}), sessions=[DAYS[0], DAYS[2]])
+
+
+@pytest.mark.parametrize("wrong", [lambda bars: bars.lazy(), lambda bars: bars.with_columns(pl.col("session").cast(pl.Datetime))])
+def test_what_is_no_frame_of_dates_is_refused(wrong):
+    with pytest.raises(BadArgument, match=r"the bars are a LazyFrame|sessions are Datetime"):
+        Tape.of(wrong(bars_of({"AAA": [QUIET] * 2})))

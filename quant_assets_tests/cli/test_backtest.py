@@ -86,6 +86,7 @@ def drawn(page: Path) -> dict[str, Any]:
 def test_one_name_is_printed_beside_the_other_rules_and_written(work: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     backtest(tickers="IBM", start="2012-02-01", end="2012-12-31")
     printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].split()[-2:] == ["drawdown", "Entries"]
     rows = [line.split() for line in printed.out.splitlines()[2:8]]
     assert [row[0] for row in rows] == [PORTFOLIO] * 3 + ["IBM"] * 3
     assert [row[1] for row in rows] == ["threshold", "top", "buy"] * 2

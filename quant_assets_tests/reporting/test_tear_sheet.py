@@ -7,6 +7,7 @@ import json
 import math
 import statistics
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from quant_assets.reporting import tear_sheet_charts as charts
 from quant_assets.reporting.packed import packed
 from quant_assets.reporting.tear_sheet import SEED, Strategy, TearSheet, render, write_tear_sheet
 from quant_assets.reporting.tear_sheet_tables import months, usd, written
-from quant_assets_tests.reporting.tear_samples import CASH, NEVER, ONCE, bars, index_of, sample, strategy
+from quant_assets_tests.reporting.tear_samples import CASH, NEVER, ONCE, bars, booked, index_of, sample, strategy
 from quant_assets_tests.reporting.test_html_page import HOSTILE, LOADING, Page
 
 
@@ -86,6 +87,13 @@ def test_the_same_sheet_gives_the_same_bytes_and_its_journal_lies_beside_it(shee
     assert {csv.name, parquet.name} <= set(links)
 
 
+@pytest.mark.parametrize(("name", "stem"), [("v1.2", "v1.2"), ("v1.2.html", "v1.2"), ("mine.page", "mine.page")])
+def test_a_path_may_be_a_string_and_keeps_its_whole_name(sheet: TearSheet, tmp_path: Path, name: str, stem: str) -> None:
+    written_files = write_tear_sheet(replace(sheet, strategies=sheet.strategies[:1]), str(tmp_path / name))
+    assert written_files == tuple(tmp_path / file for file in (name, f"{stem}_trades.csv", f"{stem}_trades.parquet"))
+    assert all(file.is_file() for file in written_files)
+
+
 def test_the_journal_holds_every_trade_to_the_cent_in_both_files(sheet: TearSheet, tmp_path: Path) -> None:
     _, csv, parquet = write_tear_sheet(sheet, tmp_path / "mine.html")
     stored = pl.read_parquet(parquet)
@@ -132,6 +140,30 @@ def test_the_comparison_says_what_the_bootstrap_found(sheet: TearSheet, page: Pa
     assert f"{found.low:+.2f} to {found.high:+.2f}".replace("-", "−") in told
     verdict = "is more than chance" if found.p_value < 0.05 else "may be chance"
     assert verdict in page.sections["summary"]
+    assert "Not compared: Idle bought nothing." in told
+
+
+def test_one_that_cannot_be_compared_leaves_the_other_pairs() -> None:
+    prices = bars(("IBM",), n_sessions=300)
+    five, six, once = (strategy(f"k{every}", f"Every {every}", prices, None, every=every) for every in (5, 6, ONCE))
+    equity, trades = booked(prices, every=5)
+    lost = equity.with_columns(equity=pl.when(pl.int_range(pl.len()) < 100).then("equity").otherwise(0.0))
+    ruined = Strategy("lost", "All in", "all in", Track.of(lost, trades))
+    told = Page(render(TearSheet("Four", "money", [five, six, replace(once, name="Once"), ruined], prices=prices))).sections["comparison"]
+    assert "Every 5 against Every 6" in told
+    assert told.count(" against ") == 1
+    assert f"Not compared: All in was ruined on {five.track.sessions[100]}; Once does not vary in" in told
+
+
+def test_the_summary_tells_three_pairs_and_the_table_all() -> None:
+    prices = bars(("IBM",), n_sessions=200)
+    many = [strategy(f"k{every}", f"Every {every}", prices, None, every=every) for every in (4, 5, 6, 7)]
+    sections = Page(render(TearSheet("Many", "money", many, prices=prices))).sections
+    assert sections["comparison"].count(" against ") == 6
+    shown = [pair for pair in combinations(many, 2) if f"{pair[0].name} against {pair[1].name}:" in sections["summary"]]
+    found = {pair: sharpe_difference(pair[0].track.returns, pair[1].track.returns, seed=SEED).p_value for pair in combinations(many, 2)}
+    assert sorted(found[pair] for pair in shown) == sorted(found.values())[:3]
+    assert "3 more pairs: see “Do they differ?” below." in sections["summary"]
 
 
 def test_months_are_those_of_the_closes(sheet: TearSheet) -> None:
@@ -248,6 +280,8 @@ def test_one_session() -> None:
     assert "One session has no curve." in page.sections["curves"]
     assert page.sections["curves"].count("0 returns of the 126 that a rolling figure needs.") == 2
     assert "1 session" in page.sections["header"]
+    assert page.sections["costs"].count("One session has no curve.") == 2
+    assert not {"exposure", "costs"} & {attributes.get("data-chart") for _, attributes in page.elements}
 
 
 def test_too_few_returns_to_resample_are_a_sentence_and_no_picture() -> None:
@@ -267,7 +301,8 @@ def test_a_ruined_account_ends_early_and_the_others_go_on(sheet: TearSheet) -> N
     page, data = Page(text), drawn(text)
     assert f"Ruined: equity was -5.00 USD at the close of {sheet.sessions[100]}" in page.sections["summary"]
     assert [len(line["wealth"]) for line in data["lines"]] == [101, 300, 300]
-    assert "not equally many" in page.sections["comparison"]
+    assert f"Not compared: Ruined was ruined on {sheet.sessions[100]}." in page.sections["comparison"]
+    assert "Fewer than two strategies can be compared." in page.sections["comparison"]
 
 
 def test_a_sheet_without_strategies_or_of_other_sessions_is_refused() -> None:
@@ -277,6 +312,8 @@ def test_a_sheet_without_strategies_or_of_other_sessions_is_refused() -> None:
     two = [strategy("a", "A", long, None, every=5), strategy("b", "B", short, None, every=5)]
     with pytest.raises(BadArgument, match=r"B has 15 sessions from .* where another strategy has 20"):
         TearSheet("Two", "money", two)
+    with pytest.raises(BadArgument, match="2 strategies have the key 'a'"):
+        TearSheet("Twice", "money", [two[0], two[0]])
 
 
 def test_foreign_text_stays_text() -> None:

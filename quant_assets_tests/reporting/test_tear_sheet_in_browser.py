@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from quant_assets.reporting.tear_sheet import render
-from quant_assets_tests.reporting.tear_samples import sample
+from quant_assets.backtest.track import Track
+from quant_assets.reporting.tear_sheet import TearSheet, render
+from quant_assets_tests.reporting.tear_samples import ONCE, bars, booked, sample, strategy
 
 WITHOUT_INFLATE = "delete window.DecompressionStream"
 
@@ -68,6 +73,35 @@ def test_it_opens_quietly_draws_every_chart_and_switches_strategies(browser: Bro
     visit.page.select_option("#candle-year", "2012")
     shown = visit.page.locator("figure[data-chart=candles] .plot").evaluate("plot => [plot.data[0].name, plot.data[0].x[0].slice(0, 4)]")
     assert shown == ["MSFT", "2012"]
+    assert visit.complaints == []
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve years: a rule of many trades that made and lost millions, and one whose only trade is in the first year."""
+    prices = bars(("IBM",), n_sessions=3_000)
+    often, once = (strategy(f"k{every}", f"Every {every}", prices, None, every=every) for every in (5, ONCE))
+    steps = np.random.default_rng(1).normal(0.0003, 0.012, often.track.wealth.size)
+    rich = replace(often.track, wealth=1e4 * np.exp(np.cumsum(steps)), trades=often.track.trades.with_columns(pl.col("pnl") * 1_000))
+    early = Track.of(*booked(prices, every=ONCE, hold=3))
+    path = tmp_path_factory.mktemp("long") / "sheet.html"
+    sheet = TearSheet("Long", "money", [replace(often, track=rich), replace(once, name="Once", track=early)], prices=prices)
+    path.write_text(render(replace(sheet, sweep=sample().sweep)), encoding="utf-8")
+    return path
+
+
+def test_a_long_record_opens_where_it_traded_and_nothing_is_clipped_or_collides(browser: Browser, long_file: Path) -> None:
+    visit = Visit(browser, long_file)
+    beyond = "tables => tables.map(table => table.scrollWidth - table.clientWidth)"
+    assert visit.page.locator("#breakdown .of.selected .scroll").evaluate_all(beyond) == [0] * 4
+    boxes = "ticks => ticks.map(tick => tick.getBoundingClientRect()).map(box => [box.top, box.bottom])"
+    ticks = sorted(visit.page.locator("figure[data-chart=fan] .ytick text").evaluate_all(boxes))
+    assert len(ticks) > 2
+    assert all(above[1] <= below[0] for above, below in pairwise(ticks))
+    assert visit.page.locator("#candle-year").input_value() == "2013"
+    visit.page.locator(".chooser button", has_text="Once").click()
+    assert visit.page.locator("#candle-year").input_value() == "2001"
+    assert visit.traces("candles") == ["candlestick"] + ["scatter"] * 4
     assert visit.complaints == []
 
 

@@ -33,12 +33,18 @@
   const each = (field, hovertemplate, more) => sheet.lines.filter((line) => line[field]).map((line) =>
     over(line[field], line.name, colour("--series-" + line.place), { hovertemplate, ...more }));
   const dates = { type: "date" };
+  /* With more ticks than these, plotly labels 2 to 9 of each decade too, and they run into each other. */
+  function money(type, values) {
+    const sizes = values.filter((value) => value > 0).map(Math.log10);
+    const decades = sizes.reduce((a, b) => Math.max(a, b)) - sizes.reduce((a, b) => Math.min(a, b));
+    return { type, tickformat: "$,.0f", ...(type === "log" ? { nticks: Math.max(3, Math.ceil(decades) + 1) } : {}) };
+  }
   const zero = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 0, y1: 0 };
   const upright = (at, dash, stroke) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: at, x1: at, line: { color: stroke, width: 1.2, dash } });
 
   /* Each chart: [traces, layout], or null where the chosen strategy has nothing to draw; the page then says why. */
   const CHARTS = {
-    equity: () => [each("wealth", "$%{y:,.0f}"), { xaxis: dates, yaxis: { type: scale, tickformat: "$,.0f" }, showlegend: true }],
+    equity: () => [each("wealth", "$%{y:,.0f}"), { xaxis: dates, yaxis: money(scale, sheet.lines.flatMap((line) => line.wealth)), showlegend: true }],
     drawdown: () => [each("drawdown", "%{y:.1%}", { fill: "tozeroy", fillcolor: "transparent" }), { xaxis: dates, yaxis: { tickformat: ".0%", rangemode: "tozero" }, showlegend: false }],
     sharpe: () => [each("sharpe", "%{y:.2f}"), { xaxis: dates, shapes: [{ ...zero, line: { color: colour("--strong-line"), width: 1 } }], showlegend: false }],
     beta: () => [each("beta", "%{y:.2f}"), { xaxis: dates, shapes: [{ ...zero, line: { color: colour("--strong-line"), width: 1 } }], showlegend: false }],
@@ -71,7 +77,7 @@
         edge("p25", { name: "25 to 75 %", fill: "tonexty", fillcolor: faded(hue, 0.22) }),
         edge("p50", { name: "Median", line: { width: 1.4, color: colour(hue), dash: "dash" } }),
         edge("actual", { name: "What happened", line: { width: 1.8, color: colour("--ink") } }),
-      ], { xaxis: dates, yaxis: { type: "log", tickformat: "$,.0f" }, showlegend: true }];
+      ], { xaxis: dates, yaxis: money("log", [...fan.p05, ...fan.p95, ...fan.actual]), showlegend: true }];
     },
     candles,
     sweep() {
@@ -157,8 +163,9 @@
   function offerYears() {
     const bars = sheet.candles[nameBox.value], trades = sheet.of[chosen].trades[nameBox.value];
     const years = [...new Set((bars ? bars.at : []).map((place) => sheet.sessions[place].slice(0, 4)))];
-    const last = trades ? sheet.sessions[trades.in[trades.in.length - 1]].slice(0, 4) : years[years.length - 1];
-    const kept = years.includes(yearBox.value) ? yearBox.value : last;
+    const traded = new Set((trades ? [...trades.in, ...trades.out] : []).map((place) => sheet.sessions[place].slice(0, 4)));
+    const worth = years.some((year) => traded.has(year)) ? years.filter((year) => traded.has(year)) : years;
+    const kept = worth.includes(yearBox.value) ? yearBox.value : worth[worth.length - 1];
     yearBox.replaceChildren(...years.map((year) => new Option(year, year, false, year === kept)));
   }
 
