@@ -51,13 +51,13 @@ def test_every_source_is_an_asset(step: dg.AssetsDefinition, tmp_path: Path):
     """Otherwise the graph would grow a second, empty `prices`."""
     graph = build_defs(Settings(home=tmp_path)).resolve_asset_graph()
     outside = {dep.asset_key for spec in step.specs for dep in spec.deps} - set(step.keys)
-    assert len(outside) == 25
+    assert len(outside) == 27
     assert outside <= graph.materializable_asset_keys
 
 
 def test_one_pooled_step_with_a_check_for_each_test(step: dg.AssetsDefinition):
     assert step.op.pool == POOL
-    assert len(step.keys) == 37
+    assert len(step.keys) == 39
     blocking = {check.name: check.blocking for check in step.check_specs}
     assert blocking["returns_rows_are_as_declared"]
     assert all(blocking[f"{model}_knows_no_future"] for model in ("index_asof", "macro_asof", "fundamentals_asof", "events_asof"))
