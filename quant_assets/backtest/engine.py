@@ -116,9 +116,11 @@ def run(
     Raises
     ------
     BadArgument : orders that cannot be (see `orders.of_frame`) or are decided before their account starts, a start that is no session of
-        the tape, or costs and limits that the tape cannot tell (see `market`).
+        the tape or not by name, or costs and limits that the tape cannot tell (see `market`).
     """
     require_cash(cash)
+    if starts is not None and not by_name:
+        raise BadArgument("starts are of accounts by name, and there is one over all names", remedy="give by_name=True, or no starts")
     told, rows = of_frame(orders, tape, by_name=by_name)
     accounts, firsts = _accounts(tape, by_name, starts)
     if by_name:

@@ -79,7 +79,9 @@ class Order:
         if not isinstance(self.ticker, str):
             raise BadArgument(f"an order of {self.ticker!r}", remedy="a ticker is a text")
         for name in (*SIZES, *NUMBERS, "priority"):
-            if (value := getattr(self, name)) is not None and (isinstance(value, bool | str) or not isinstance(value, Real)):
+            if (value := getattr(self, name)) is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real) or value != value:
                 raise BadArgument(f"an order of {self.ticker} has {name}={value!r}", remedy="give a number, or leave it out")
         for name in ("lasts", "exit_after"):
             if not isinstance(value := getattr(self, name), Integral) and not (name == "exit_after" and value is None):
@@ -87,9 +89,6 @@ class Order:
         for name in ("close", "only_flat"):
             if not isinstance(value := getattr(self, name), bool | np.bool_):
                 raise BadArgument(f"an order of {self.ticker} has {name}={value!r}", remedy="it is True or False")
-        for name in (*SIZES, *NUMBERS, "priority"):
-            if (value := getattr(self, name)) is not None and value != value:
-                raise BadArgument(f"an order of {self.ticker} has a {name} that is no number", remedy="leave it out where there is none")
 
 
 SCHEMA = {

@@ -50,9 +50,13 @@ class Setting:
 
     def __post_init__(self) -> None:
         wrong = [name for name in SCALED if (factor := getattr(self, name)) is not None and not 0 <= factor < float("inf")]
-        if wrong or (self.hold is not None and self.hold < 1):
-            name = wrong[0] if wrong else "hold"
-            raise BadArgument(f"{name} is {getattr(self, name)} in a setting", remedy="multiples are not below 0, hold is at least 1")
+        wrong += ["hold"] if self.hold is not None and (self.hold < 1 or self.hold != int(self.hold)) else []
+        wrong += ["threshold"] if self.threshold is not None and self.threshold != self.threshold else []
+        if wrong:
+            raise BadArgument(
+                f"{wrong[0]} is {getattr(self, wrong[0])} in a setting",
+                remedy="a threshold is a number, multiples are not below 0, hold is a whole number from 1",
+            )
 
     def of(self, orders: np.ndarray[Any, Any], priority: NDArray[np.float64]) -> np.ndarray[Any, Any]:
         """The orders that this setting would have given."""
@@ -106,12 +110,18 @@ def sweep(
 
     Raises
     ------
-    BadArgument : no setting, or orders that cannot be.
+    BadArgument : no setting, one that is of what no order has, or orders that cannot be.
     """
     if not settings:
         raise BadArgument("there is no setting to try", remedy="give at least one, see grid")
     require_cash(cash)
     told, rows = of_frame(orders, tape, by_name=by_name)
+    given = {name: not np.isnan(told[field]).all() for name, field in SCALED.items()} | {"threshold": "priority" in orders.columns}
+    for name, there in given.items():
+        if not there and any(getattr(setting, name) is not None for setting in settings):
+            raise BadArgument(
+                f"settings of {name} change nothing: no order has what it is of", remedy="give the orders it, or leave it out"
+            )
     priority = rows["priority"].to_numpy()
     terms = market(tape, costs, limits, surroundings)
     n_accounts = len(tape.tickers) if by_name else 1

@@ -70,3 +70,8 @@ def test_each_account_has_the_sessions_from_its_own_start_on():
 def test_an_order_for_a_name_without_an_account_is_refused():
     with pytest.raises(BadArgument, match="orders for BBB, which has no account"):
         engine.run(TAPE, table([(DAYS[0], "BBB", 0.0, 1.0)]), by_name=True, starts={"AAA": DAYS[0]})
+
+
+def test_starts_without_accounts_by_name_are_refused():
+    with pytest.raises(BadArgument, match="starts are of accounts by name"):
+        engine.run(TAPE, table([]), costs=FREE, starts={"AAA": DAYS[1]})

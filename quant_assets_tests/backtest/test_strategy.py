@@ -128,7 +128,7 @@ def test_no_answer_is_no_order(answer: object):
 @pytest.mark.parametrize(
     ("look", "what"),
     [
-        (lambda past: [Order("AAA", shares=math.nan)], "an order of AAA has a shares that is no number"),
+        (lambda past: [Order("AAA", shares=math.nan)], "an order of AAA has shares=nan"),
         (lambda past: [Order("ZZZ", shares=1)], "the order of ZZZ .* is for a name without bars"),
         (lambda past: past.bars("ZZZ") and [], "no bars of ZZZ"),
         (lambda past: past.bars("AAA", "vwap") and [], "no field vwap"),

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quant_assets.backtest import engine
 from quant_assets.backtest.costs import US_STOCKS, Costs
 from quant_assets.backtest.impact import AlmgrenImpact, LinearImpact, SquareRootImpact
 from quant_assets.backtest.stress import noisy_fills, noisy_prices, stressed_costs, under_costs, under_noise, under_noisy_fills
+from quant_assets.backtest.tape import Tape
 from quant_assets.errors import BadArgument
 from quant_assets_tests.backtest.market import DAYS, QUIET, prices
 
@@ -118,3 +120,15 @@ def test_a_ruined_run_ends_with_its_ruin():
 def test_a_run_without_equity_is_refused():
     with pytest.raises(BadArgument, match="no column equity"):
         under_costs(lambda _: equity([1.0]).drop("equity"), US_STOCKS)
+
+
+def test_the_engine_under_noise_and_under_costs():
+    """A round trip a week in a market that stands still: what is paid is all that happens, and twice the costs cost twice."""
+    bars = prices({"AAA": [QUIET] * 40})
+    orders = pl.DataFrame({"ticker": "AAA", "session": DAYS[:40:5], "shares": 10.0, "exit_after": 2})
+    run = lambda tape, costs: engine.run(tape, orders, costs=costs).equity  # noqa: E731
+    paid = under_costs(lambda costs: run(Tape.of(bars), costs), Costs())["total_return"]
+    assert paid[0] < 0
+    assert paid.to_list() == pytest.approx([paid[0], 2 * paid[0], 4 * paid[0]])
+    noisy = under_noise(lambda other: run(Tape.of(other), Costs()), bars, n=5, noise_bps=50, seed=1)["total_return"]
+    assert noisy.n_unique() == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -78,7 +79,9 @@ def test_a_grid_is_every_combination_the_last_varying_fastest():
     ]
 
 
-@pytest.mark.parametrize("wrong", [{"hold": 0}, {"stop": -1.0}, {"target": float("nan")}, {"trail": float("inf")}])
+@pytest.mark.parametrize(
+    "wrong", [{"hold": 0}, {"hold": 2.5}, {"stop": -1.0}, {"target": math.nan}, {"trail": math.inf}, {"threshold": math.nan}]
+)
 def test_a_setting_that_cannot_be_is_refused(wrong: dict):
     with pytest.raises(BadArgument, match=f"{next(iter(wrong))} is"):
         Setting(**wrong)
@@ -87,3 +90,10 @@ def test_a_setting_that_cannot_be_is_refused(wrong: dict):
 def test_no_setting_is_refused(tape):
     with pytest.raises(BadArgument, match="no setting"):
         sweep(tape, orders_of(), [])
+
+
+def test_a_multiple_of_what_no_order_has_is_refused(tape):
+    orders = pl.DataFrame({"ticker": ["AAA"], "session": [tape.sessions[0]], "shares": [1.0]})
+    for setting in (Setting(trail=2.0), Setting(threshold=0.5)):
+        with pytest.raises(BadArgument, match="change nothing"):
+            sweep(tape, orders, [Setting(), setting])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from typing import Any
 
@@ -109,3 +110,8 @@ def test_sessions_that_leave_out_a_split_are_refused():
 def test_what_is_no_frame_of_dates_is_refused(wrong):
     with pytest.raises(BadArgument, match=r"the bars are a LazyFrame|sessions are Datetime"):
         Tape.of(wrong(bars_of({"AAA": [QUIET] * 2})))
+
+
+def test_a_name_that_was_gone_before_the_first_session_fills_nothing():
+    tape = Tape.of(BARS, delisted={"BBB": DAYS[0] - dt.timedelta(days=30)})
+    assert tape.bars["fillable"].sum(axis=1).tolist() == [3.0, 0.0]
