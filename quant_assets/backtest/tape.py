@@ -101,9 +101,9 @@ class Tape:
         for row, name in enumerate(tickers):
             if delisted.get(name, dt.date.max) <= days[-1]:
                 last[row] = np.searchsorted(calendar, np.datetime64(delisted[name]), "right") - 1
-        bars = bars.reshape(len(tickers), len(days))
-        bars["fillable"][[name in delisted and delisted[name] < days[0] for name in tickers]] = 0.0
-        return cls(tickers, days, bars, last)
+        grid = bars.reshape(len(tickers), len(days))
+        grid["fillable"][[name in delisted and delisted[name] < days[0] for name in tickers]] = 0.0
+        return cls(tickers, days, grid, last)
 
     def place_of(self, ticker: str) -> int:
         """Which row a name is; -1 where it has none."""
