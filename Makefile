@@ -26,7 +26,7 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.python
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "Installing what the tests need ..."
-	@$(PIP) install --constraint constraints.txt --editable '.[live,dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[learn,live,dev]'
 	@touch $@
 
 install: $(VENV)/.base ## Create .venv and install the base

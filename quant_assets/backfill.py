@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from quant_assets.calendars import Window
 from quant_assets.errors import BadArgument
 from quant_assets.lake import coverage
-from quant_assets.planning import PHASES, Cell, Phase, Rectangle, all_cells, missing_cells, runs_of, windows_of
+from quant_assets.planning import EVERY_PHASE, ON_REQUEST, Cell, Phase, Rectangle, all_cells, missing_cells, runs_of, windows_of
 from quant_assets.workspace import Workspace
 
 FILLS = {
-    **{table: (phase.name,) for phase in PHASES for table in phase.tables},
+    **{table: (phase.name,) for phase in EVERY_PHASE for table in phase.tables},
     **dict.fromkeys(("equity", "trades"), ("backtest", "portfolio")),
     **dict.fromkeys(("signal", "trade_synthesis"), ("proof", "decide")),
 }
 """The phases that write each table a user can name."""
 DECISIONS = ("signal", "trade_synthesis", "daily_report")
-DEFAULT_TABLES = tuple(table for table in FILLS if table not in ("leak_proof", "quality_scorecard", *DECISIONS))
-"""Without `--tables`: history, models, scores and accounts. Decisions of the past are proven and made only when they are named."""
+LEFT_OUT = ("leak_proof", "quality_scorecard", *DECISIONS, *(table for phase in ON_REQUEST.values() for table in phase.tables))
+DEFAULT_TABLES = tuple(table for table in FILLS if table not in LEFT_OUT)
+"""Without `--tables`: history, pooled models, scores and accounts. Decisions of the past are proven and made only when they are named."""
 
 NAMES_A_RUN = 50
-WINDOWS_A_RUN = {"train": 4, "predict": 8, "decide": 20, "report": 20}
+WINDOWS_A_RUN = {"train": 4, "train_each": 8, "predict": 8, "predict_each": 8, "decide": 20, "report": 20}
 """Phases that can be cut in time; the others read a name's whole history anyway, or walk an account from its beginning."""
 
 
@@ -50,7 +51,7 @@ class Backfill:
     @property
     def phases(self) -> list[Phase]:
         names = {name for table in self.tables for name in FILLS[table]}
-        return [phase for phase in PHASES if phase.name in names]
+        return [phase for phase in EVERY_PHASE if phase.name in names]
 
     def runs(self, phase: Phase, work: Workspace) -> list[Rectangle]:
         """The runs of one phase, in the order of their dates; what is missing is asked of the lake as it is now."""

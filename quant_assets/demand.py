@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -27,10 +28,19 @@ from quant_assets.features.compute import READ
 from quant_assets.lake import coverage
 from quant_assets.lake.fingerprint import fingerprint
 from quant_assets.lake.tallies import tally
-from quant_assets.models.terms import MEMBERS, MODEL_NAME
+from quant_assets.lake.watched import Watched
+from quant_assets.models.terms import (
+    HORIZON_SESSIONS,
+    MEMBERS,
+    MIN_HISTORY_SESSIONS,
+    MIN_TRAINING_SESSIONS,
+    MODEL_NAME,
+    own_model,
+)
 from quant_assets.schemas import TABLES
 from quant_assets.sources import sources
 from quant_assets.sources.splice import stored_basis
+from quant_assets.validation.purged import EMBARGO_SESSIONS
 from quant_assets.validation.signal_quality import HORIZONS
 from quant_assets.workspace import Workspace
 
@@ -40,11 +50,13 @@ GRIDS = {
         ("index_prices", "prices", "features", "cross_section_features", "labels", *gathered.ECONOMY, *gathered.COMPANIES, "warehouse"),
         HISTORY,
     ),
-    **dict.fromkeys(("model_runs", "oos_predictions", "equity", "portfolio", "signal_quality", "threshold_sweep"), TRAINING),
+    **dict.fromkeys(("model_runs", "own_models", "oos_predictions", "own_scores"), TRAINING),
+    **dict.fromkeys(("equity", "portfolio", "signal_quality", "threshold_sweep"), TRAINING),
     **dict.fromkeys(("leak_proof", "quality_scorecard", "signal", "trade_synthesis", "daily_report", *gathered.MARKET), DECISION),
 }
 """The grid of each table that a night fills. `portfolio` is the part of `equity` and `trades` that needs all names at once,
-`warehouse` the DuckDB file that shows the lake."""
+`own_models` and `own_scores` the rows of `model_runs` and
+`oos_predictions` that are of a model of one name alone, `warehouse` the DuckDB file that shows the lake."""
 SERIES = {
     *("index_prices", "model_runs", "portfolio", "signal_quality", "threshold_sweep", "leak_proof", "quality_scorecard", "warehouse"),
     *gathered.ECONOMY,
@@ -53,9 +65,14 @@ SERIES = {
 PROVEN = (*READ, "features", "cross_section_features", "labels", "oos_predictions")
 """What a decision reads, and what that is made of."""
 SCORED = ("prices", "index_prices", "quarantine", "quality_log")
+ASKS_OUTSIDE = {*gathered.GATHERED, "prices", "index_prices", "warehouse"}
+"""Tables whose demand depends on more than the workspace and its lake: on keys and files of vendors, on the warehouse."""
 STANDS_BY = {"prices": ("source", "price_basis"), "index_prices": ("source",), "oos_predictions": ("cutoff", "model_run_id")}
 """What beside its key decides whether a row stands."""
 OWNER = ("account", "strategy", "key")
+CELLS = {"key": pl.String, "window": pl.String, "n": pl.UInt32, "first": pl.Date}
+OWN_MODEL_SESSIONS = MIN_HISTORY_SESSIONS + MIN_TRAINING_SESSIONS + HORIZON_SESSIONS + EMBARGO_SESSIONS
+"""From a name's first session to the first cut-off of a model of its own."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +94,15 @@ class Demand:
         return self.find_holes()
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """A demand of a workspace, which stands as long as what was read for it is unchanged."""
+
+    work: Workspace
+    read: Watched
+    demand: Demand
+
+
 def windows_of(table: str, work: Workspace, *, since: dt.date | None = None) -> dict[str, Window]:
     """Date keys of the table's grid, up to the night; on the decision grid from `since` on, the night alone when None."""
     if GRIDS[table] == HISTORY:
@@ -89,10 +115,25 @@ def windows_of(table: str, work: Workspace, *, since: dt.date | None = None) -> 
 def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.date | None = None) -> Demand:
     """What the table must hold of these tickers up to `as_of`; the tickers play no part in a table without them.
 
+    A night asks for the same again before each of its phases: the lake remembers the answer for as long as what it rests on is the same.
+
     Parameters
     ----------
     since : the first session whose decisions are asked for; None: those of the night alone.
     """
+    if table in ASKS_OUTSIDE or isinstance(work.lake, Watched):
+        return _demand(table, work, tickers, since)
+    asked = (table, tuple(tickers), since, work.as_of)
+    before = work.lake.remembered.get(asked)
+    if isinstance(before, _Answer) and before.work == work and before.read.unchanged():
+        return before.demand
+    read = Watched(work.lake)
+    found = _demand(table, replace(work, lake=read), tickers, since)
+    work.lake.remember(asked, _Answer(work, read, found))
+    return found
+
+
+def _demand(table: str, work: Workspace, tickers: Sequence[str], since: dt.date | None) -> Demand:
     windows = windows_of(table, work, since=since)
     if table in gathered.GATHERED:
         cells = gathered.expected(table, work, tickers, windows)
@@ -106,6 +147,10 @@ def demand(table: str, work: Workspace, tickers: Sequence[str], *, since: dt.dat
         return _rows(table, work, spans, days, span)
     if table == "model_runs":
         return _trained(work)
+    if table == "own_models":
+        return _trained_alone(work, tickers)
+    if table == "own_scores":
+        return _scored_alone(work, tickers, days)
     if table == "portfolio":
         return _booked_together(work, days)
     if table == "signal_quality":
@@ -222,6 +267,41 @@ def _trained(work: Workspace) -> Demand:
     return Demand(expected, lambda: expected.filter(~pl.col("first").is_in(standing["cutoff"].implode())))
 
 
+def _trained_alone(work: Workspace, tickers: Sequence[str]) -> Demand:
+    """A model of each name of its own, of today's feature set, at every cut-off before which it has enough sessions to learn from."""
+    days = sessions(work.history)
+    rows = []
+    for ticker, listed, delisted in coverage.listings(work.universe, tickers).iter_rows():
+        enough = bisect_left(days, listed) + OWN_MODEL_SESSIONS
+        for key, window in work.quarter_windows().items():
+            if bisect_left(days, window.start) >= enough and (delisted is None or delisted >= window.start):
+                rows.append((ticker, key, 1, window.start))
+    expected = pl.DataFrame(rows, schema=CELLS, orient="row")
+    trained = _own_runs(work, tickers).filter(feature_set=feature_set_hash(work.model_features))
+    return Demand(expected, lambda: expected.join(trained, left_on=["key", "first"], right_on=["key", "cutoff"], how="anti"))
+
+
+def _scored_alone(work: Workspace, tickers: Sequence[str], days: pl.DataFrame) -> Demand:
+    """A score a session of each quarter for which a name has a model of its own."""
+    runs = _own_runs(work, tickers).with_columns(window=pl.col("cutoff").dt.strftime("%Y-%m"))
+    listed = coverage.cells_within(coverage.listings(work.universe, tickers), days)
+    expected = listed.join(runs, on=["key", "window"], how="semi")
+
+    def holes() -> pl.DataFrame:
+        rows = work.lake.scan("oos_predictions", keys=tickers, window=work.out_of_sample)
+        scored = rows.join(runs.lazy(), on=["model", "cutoff", "model_run_id"], how="semi").join(days.lazy(), on="session")
+        return coverage.short_cells(expected, scored.group_by("window", key="ticker").agg(there=pl.len()).collect())
+
+    return Demand(expected, holes)
+
+
+def _own_runs(work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
+    """key, model, cutoff, model_run_id, feature_set of the models of one of these names alone."""
+    names = pl.DataFrame([(ticker, own_model(ticker)) for ticker in tickers], schema={"key": pl.String, "model": pl.String}, orient="row")
+    rows = work.lake.scan("model_runs", window=work.out_of_sample).select("model", "cutoff", "model_run_id", "feature_set")
+    return names.join(rows.collect(), on="model")
+
+
 def proven_files(work: Workspace, session: dt.date) -> str:
     """What a proof of the session says something about: the files of all that is proven or read, up to that session's year."""
     return fingerprint(work.lake, PROVEN, Window(work.history.start, session + dt.timedelta(days=1)))
@@ -285,7 +365,7 @@ def _shown(work: Workspace) -> Demand:
 def _one_each(starts: Mapping[str, dt.date]) -> pl.DataFrame:
     """Cells of a table without tickers that count as one session each."""
     columns = {"key": [coverage.ALL] * len(starts), "window": list(starts), "n": [1] * len(starts), "first": list(starts.values())}
-    return pl.DataFrame(columns, schema={"key": pl.String, "window": pl.String, "n": pl.UInt32, "first": pl.Date})
+    return pl.DataFrame(columns, schema=CELLS)
 
 
 def _booked_alone(work: Workspace, tickers: Sequence[str], days: pl.DataFrame) -> Demand:

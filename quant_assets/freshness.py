@@ -57,8 +57,8 @@ def _bars(work: Workspace, table: str) -> pl.DataFrame:
     if table == "labels":  # a label of December ends in January
         read = fetched.with_columns(read_at=pl.max_horizontal("fetched_at", pl.col("fetched_at").shift(-1).over("ticker")))
     else:
-        index = work.lake.scan("index_prices", window=work.history).group_by(_year().alias("year")).agg(index_at=pl.col("fetched_at").max())
-        both = fetched.join(index.collect(), on="year", how="left").sort("ticker", "year")
+        index = tally(work.lake, "index_prices", work.history, _indices_fetched)
+        both = fetched.join(index, on="year", how="left").sort("ticker", "year")
         read = both.with_columns(read_at=pl.max_horizontal("fetched_at", "index_at").cum_max().over("ticker"))
     return read.select(key="ticker", window=pl.col("year").cast(pl.String), read_at="read_at")
 
@@ -92,6 +92,11 @@ def _each_name(work: Workspace) -> pl.DataFrame:
 def _fetched(rows: pl.LazyFrame) -> pl.LazyFrame:
     """ticker, year, fetched_at of the last bar."""
     return rows.group_by("ticker", _year().alias("year")).agg(pl.col("fetched_at").max())
+
+
+def _indices_fetched(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """year, index_at: when the last bar of an index was fetched."""
+    return rows.group_by(_year().alias("year")).agg(index_at=pl.col("fetched_at").max())
 
 
 def _year() -> pl.Expr:

@@ -11,9 +11,11 @@ from quant_assets import schemas
 from quant_assets.calendars import Window
 from quant_assets.demand import GRIDS, demand, windows_of
 from quant_assets.errors import LakeError
+from quant_assets.lake import coverage
 from quant_assets.workspace import Workspace
 
-TABLES = tuple(GRIDS)
+TABLES = tuple(table for table in GRIDS if table not in ("own_models", "own_scores"))
+"""What a night fills."""
 SCHEMA = {
     **dict.fromkeys(("table", "ticker", "window"), pl.String),
     **dict.fromkeys(("expected", "present"), pl.Int64),
@@ -73,9 +75,7 @@ def _of(table: str, work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
     counts = found.expected.select("key", "window", expected="n")
     lacking = found.holes.select("key", "window", lacking="n")
     span = Window(min(window.start for window in windows.values()), work.after_as_of)
-    told = work.lake.scan("coverage", window=span, scope={"table": table}).select(
-        "window", "reason", "run_id", key="ticker", said=pl.col("status")
-    )
+    told = coverage.noted(work.lake, table, span).select("window", "reason", "run_id", key="ticker", said=pl.col("status"))
     present = (pl.col("expected") - pl.col("lacking").fill_null(0)).cast(pl.Int64)
     incomplete = pl.col("lacking").is_not_null()
     status = (
@@ -89,7 +89,7 @@ def _of(table: str, work: Workspace, tickers: Sequence[str]) -> pl.DataFrame:
     )
     return (
         counts.join(lacking, on=["key", "window"], how="left")
-        .join(told.collect(), on=["key", "window"], how="left")
+        .join(told, on=["key", "window"], how="left")
         .with_columns(present=present)
         .select(
             pl.lit(table).alias("table"),

@@ -68,9 +68,13 @@ PHASES = (
     Phase("quotes", gathered.MARKET, beside=True),
     Phase("warehouse", ("warehouse",), beside=True),
 )
+ON_REQUEST = {"train": Phase("train_each", ("own_models",)), "predict": Phase("predict_each", ("own_scores",))}
+"""What no night asks for, by the phase that it follows: `quant-assets train --each` and `predict` do, or a backfill."""
 DECIDING = tuple(phase for phase in PHASES if not phase.beside)
 """The phases that end with the report."""
 REPORT, WAREHOUSE = DECIDING[-1], PHASES[-1]
+EVERY_PHASE = tuple(each for phase in PHASES for each in (phase, ON_REQUEST.get(phase.name)) if each)
+"""In the order in which they read each other."""
 
 
 @dataclass(frozen=True)

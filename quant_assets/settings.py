@@ -93,6 +93,23 @@ class Features(Section):
     sets: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
+class Models(Section):
+    """How models are trained.
+
+    Parameters
+    ----------
+    tune : choose parameters by Optuna at each calendar year's first cut-off, from what was known then, for the cut-offs of that year.
+    trials : settings that a study tries. objective : what it maximises (or minimises, of a loss) by purged cross-validation.
+    tracking_uri : of an MLflow server; None: files in the home. While it does not answer, runs wait in the home and are sent later.
+    """
+
+    tracking_uri: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
+
+    tune: bool = False
+    trials: int = Field(50, ge=1)
+    objective: Literal["auc", "log_loss", "rank_ic"] = "auc"
+
+
 class Alerts(Section):
     """Where a failed run is told by e-mail; nowhere when `email_to` is None. User and password come from the environment only."""
 
@@ -136,6 +153,7 @@ class Settings(BaseSettings):
     signal: Signal = Signal()
     grids: Grids = Grids()
     features: Features = Features()
+    models: Models = Models()
     alerts: Alerts = Alerts()
     sources: dict[str, Vendor] = Field(default_factory=dict)
     home: Path = Field(default_factory=Path.cwd, exclude=True)
@@ -208,11 +226,20 @@ class Settings(BaseSettings):
 
     @property
     def mlflow_uri(self) -> str:
+        """Of the home's own store."""
         return f"sqlite:///{self.path(self.paths.mlflow) / 'mlflow.db'}"
 
     @property
     def mlflow_artifacts(self) -> str:
         return (self.path(self.paths.mlflow) / "artifacts").as_uri()
+
+    @property
+    def waiting_runs(self) -> Path:
+        return self.path(self.paths.mlflow) / "waiting"
+
+    @property
+    def studies_file(self) -> Path:
+        return self.path(self.paths.mlflow) / "studies.db"
 
     @property
     def universe_file(self) -> Path:

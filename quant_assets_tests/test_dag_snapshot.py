@@ -19,7 +19,11 @@ from quant_assets.settings import Settings
 GOLDEN = Path(__file__).parent / "golden" / "dag_snapshot.json"
 RENEW = "QUANT_ASSETS_RENEW_SNAPSHOT"
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
-TABLE_OF = {"pooled_model": "model_runs", "backtest": "equity", "portfolio_backtest": "equity"}
+TABLE_OF = {
+    **dict.fromkeys(("pooled_model", "xgboost_model"), "model_runs"),
+    "own_predictions": "oos_predictions",
+    **dict.fromkeys(("backtest", "portfolio_backtest"), "equity"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def test_an_argument_wins_over_both(home: Path, monkeypatch: pytest.MonkeyPatch)
         (
             "zzz = 1",
             "unknown setting 'zzz' in {file}; known keys: "
-            "profile, universe, membership, warehouse, paths, signal, grids, features, alerts, sources.",
+            "profile, universe, membership, warehouse, paths, signal, grids, features, models, alerts, sources.",
         ),
         ("[paths]\nzzz = 1", "unknown setting 'paths.zzz' in {file}; known keys: data, outputs, mlflow, logs."),
         ('[sources.fred]\nbase_ur = "http://127.0.0.1:8000"', "unknown setting 'sources.fred.base_ur' in {file}; did you mean 'base_url'?"),

@@ -1,41 +1,25 @@
 """Many histories out of one: each group of sessions is traded by sets that were chosen on other groups (combinatorial purged
 cross-validation).
 
-Lopez de Prado (2018), Advances in Financial Machine Learning, chapter 12: the sessions are cut into N groups; each choice of k of them
-is a split, tested on those and trained on the rest; every group is tested in C(N - 1, k - 1) splits, and the j-th of them gives the
-group's part of path j. A choice may be made on what came later: a path shows how much the record depends on which days came, not what
-could have been earned. That is `walk_forward.py`'s business.
+Groups, splits and paths are those of `validation/combinatorial.py` (Lopez de Prado 2018, Advances in Financial Machine Learning, chapter
+12). A choice may be made on what came later: a path shows how much the record depends on which days came, not what could have been
+earned. That is `walk_forward.py`'s business.
 """
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import numpy.typing as npt
 
-from quant_assets.backtest.walk_forward import best_set, matrix_of_sets
+from quant_assets.backtest.walk_forward import best_set
 from quant_assets.errors import BadArgument
+from quant_assets.validation.combinatorial import N_GROUPS, N_TEST, group_edges, path_splits, splits
 from quant_assets.validation.purged import EMBARGO_SESSIONS
+from quant_assets.validation.return_matrix import matrix_of_sets
+from quant_assets.validation.spans import overlaps
+from quant_assets.validation.splitter import Places
 
-N_GROUPS, N_TEST = 10, 2
 Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
-
-
-def splits(n_groups: int, n_test: int) -> Places:
-    """(C(n_groups, n_test), n_test) the groups that each split tests, in lexicographic order."""
-    if not 1 <= n_test < n_groups:
-        raise BadArgument(
-            f"{n_test} of {n_groups} groups cannot be tested (limits: 1 to one fewer than all)", remedy="choose another number"
-        )
-    return np.array(list(itertools.combinations(range(n_groups), n_test)), dtype=np.int64)
-
-
-def path_splits(n_groups: int, n_test: int) -> Places:
-    """(C(n_groups - 1, n_test - 1), n_groups) the split that each path takes each group from (figure 12.2 of the book, from 0)."""
-    tested = splits(n_groups, n_test)
-    return np.stack([np.flatnonzero((tested == group).any(axis=1)) for group in range(n_groups)], axis=1)
 
 
 def train_places(n_sessions: int, tested: Places, *, n_groups: int, embargo: int = EMBARGO_SESSIONS) -> Places:
@@ -43,10 +27,10 @@ def train_places(n_sessions: int, tested: Places, *, n_groups: int, embargo: int
 
     `embargo` sessions before and after each tested stretch are left out: a trade decided in the one may end in the other.
     """
-    group = _groups(n_sessions, n_groups)
-    near = np.isin(group, tested)
-    reach = np.convolve(near, np.ones(2 * embargo + 1), mode="full")[embargo : embargo + n_sessions]
-    return np.flatnonzero(reach < 0.5)
+    edges, places = group_edges(n_sessions, n_groups), np.arange(n_sessions)
+    first, last = edges[tested], edges[tested + 1] - 1
+    near = overlaps(places, places + embargo, first[:, None], last[:, None] + embargo)
+    return np.flatnonzero(~near.any(axis=0))
 
 
 def paths(returns: Floats, *, n_groups: int = N_GROUPS, n_test: int = N_TEST, embargo: int = EMBARGO_SESSIONS) -> Floats:
@@ -71,7 +55,8 @@ def paths(returns: Floats, *, n_groups: int = N_GROUPS, n_test: int = N_TEST, em
     tests = splits(n_groups, n_test)
     chosen = np.array([_chosen(matrix, train_places(n, tested, n_groups=n_groups, embargo=embargo), tested) for tested in tests])
     set_of_group = chosen[path_splits(n_groups, n_test)]
-    path: Floats = matrix[set_of_group[:, _groups(n, n_groups)], np.arange(n)]
+    group = np.repeat(np.arange(n_groups), np.diff(group_edges(n, n_groups)))
+    path: Floats = matrix[set_of_group[:, group], np.arange(n)]
     return path
 
 
@@ -82,11 +67,3 @@ def _chosen(matrix: Floats, train: Places, tested: Places) -> int:
             remedy="pass a longer record, fewer groups or a shorter embargo",
         )
     return best_set(matrix[:, train])[0]
-
-
-def _groups(n_sessions: int, n_groups: int) -> Places:
-    """(n_sessions,) the group of each."""
-    if n_sessions < n_groups:
-        raise BadArgument(f"{n_sessions} sessions cannot be {n_groups} groups (limit: one each)", remedy="pass a longer record")
-    sizes = [part.size for part in np.array_split(np.arange(n_sessions), n_groups)]
-    return np.repeat(np.arange(n_groups), sizes)

@@ -18,10 +18,9 @@ import polars as pl
 from quant_assets.backtest.ratios import sharpe_ratio
 from quant_assets.errors import BadArgument
 from quant_assets.validation.purged import EMBARGO_SESSIONS
+from quant_assets.validation.return_matrix import matrix_of_sets
+from quant_assets.validation.walk_forward import N_STEPS, TRAIN_SESSIONS, steps
 
-N_STEPS = 12
-TRAIN_SESSIONS = 504
-"""Two years before the first choice."""
 Floats = npt.NDArray[np.float64]
 CHOICES = {
     "step": pl.Int64,
@@ -66,16 +65,15 @@ def choose(
     """
     matrix = matrix_of_sets(returns)
     n = matrix.shape[1]
-    _check(n, len(sessions), n_steps, train_sessions, embargo)
+    if len(sessions) != n:
+        raise BadArgument(f"there are {n} returns a set and {len(sessions)} sessions", remedy="pass the session of each return")
+    walk = steps(n, n_steps=n_steps, anchored=anchored, train_sessions=train_sessions, embargo_sessions=embargo)
     rows = []
-    for step, test in enumerate(np.array_split(np.arange(train_sessions + embargo, n), n_steps), start=1):
-        start, end = int(test[0]), int(test[-1]) + 1
-        learned = start - embargo
-        since = 0 if anchored else learned - train_sessions
-        chosen, sharpe = best_set(matrix[:, since:learned])
-        tested = float(sharpe_ratio(matrix[chosen, start:end]))
-        dates = (sessions[since], sessions[learned - 1], sessions[start], sessions[end - 1])
-        rows.append((step, *dates, chosen, sharpe, tested if np.isfinite(tested) else None))
+    for number, step in enumerate(walk, start=1):
+        chosen, sharpe = best_set(matrix[:, step.since : step.learned])
+        tested = float(sharpe_ratio(matrix[chosen, step.start : step.end]))
+        dates = (sessions[step.since], sessions[step.learned - 1], sessions[step.start], sessions[step.end - 1])
+        rows.append((number, *dates, chosen, sharpe, tested if np.isfinite(tested) else None))
     return pl.DataFrame(rows, schema=CHOICES, orient="row")
 
 
@@ -109,32 +107,3 @@ def best_set(returns: Floats) -> tuple[int, float]:
         )
     chosen = int(np.nanargmax(sharpe))
     return chosen, float(sharpe[chosen])
-
-
-def matrix_of_sets(returns: Floats) -> Floats:
-    """Raises BadArgument unless the returns are a matrix (n_sets, n_sessions) without gaps."""
-    matrix = np.asarray(returns, dtype=np.float64)
-    if matrix.ndim != 2 or not matrix.size:
-        raise BadArgument(f"returns have the shape {matrix.shape}, not (sets, sessions)", remedy="pass one row of daily returns a set")
-    missing = np.argwhere(~np.isfinite(matrix))
-    if len(missing):
-        row, place = missing[0]
-        raise BadArgument(
-            f"set {row} has no return at place {place} ({len(missing)} in all, limit 0)", remedy="run every set over the same sessions"
-        )
-    return matrix
-
-
-def _check(n: int, n_dates: int, n_steps: int, train_sessions: int, embargo: int) -> None:
-    if n_dates != n:
-        raise BadArgument(f"there are {n} returns a set and {n_dates} sessions", remedy="pass the session of each return")
-    if n_steps < 1 or train_sessions < 2 or embargo < 0:
-        raise BadArgument(
-            f"{n_steps} steps after {train_sessions} sessions and an embargo of {embargo} are no walk (limits: 1, 2 and 0)",
-            remedy="pass no fewer",
-        )
-    if n < train_sessions + embargo + n_steps:
-        raise BadArgument(
-            f"{n} sessions are too few to learn from {train_sessions}, leave out {embargo} and take {n_steps} steps",
-            remedy="pass a longer record, fewer steps or a shorter train_sessions",
-        )

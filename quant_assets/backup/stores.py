@@ -117,6 +117,8 @@ def stores(settings: Settings) -> tuple[Store, ...]:
         Store("warehouse.duckdb", data / "warehouse.duckdb", None, link_file),
         Store(MLFLOW_DATABASE, mlflow / "mlflow.db", None, copy_model_database),
         Store(MLFLOW_ARTIFACTS, mlflow / "artifacts", (f".{RESTORING}",), copy_file),
+        Store("mlflow/studies.db", mlflow / "studies.db", None, copy_database),
+        Store("mlflow/waiting", mlflow / "waiting", (".*",), copy_file),
         Store("outputs", settings.path(settings.paths.outputs), (".*",), link_file),
         Store("alerts.jsonl", data / "alerts.jsonl", None, copy_file),
         Store("wire.db", data / "wire.db", None, copy_database),

@@ -40,7 +40,21 @@ def main() -> None:
     as_json = "--json" in arguments
     try:
         # inside, since a package with features of its own may be wrong
-        from quant_assets.cli import backfill, backtest, data, doctor, features, leakcheck, quarantine, report, run, universe  # noqa: F401 - importing registers the verbs
+        from quant_assets.cli import (  # noqa: F401 - importing registers the verbs
+            backfill,
+            backtest,
+            data,
+            doctor,
+            features,
+            leakcheck,
+            model,
+            predict,
+            quarantine,
+            report,
+            run,
+            train,
+            universe,
+        )
 
         code = app(args=arguments, prog_name="quant-assets", standalone_mode=False)
     except QuantAssetsError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from quant_assets.defs.backfill import Outcome
+
+EXIT_CODES = {"done": 0, "failed": 1, "partial": 3}
 
 
 @dataclass(frozen=True)
@@ -60,40 +65,66 @@ def backfill(
     work = Workspace.open(settings)
     window = sessions_between(start, end, work.history)
     asked = Backfill(window, tuple(chosen(work.universe, tickers)), named_tables(tables), only_missing)
-    from quant_assets.defs.instance import open_instance
+    if plan:
+        from quant_assets.defs.instance import open_instance
 
-    with open_instance(settings) as instance:
-        lines = _plan(instance, work, asked)
-        if plan:
-            _show(lines, window, as_json=as_json)
-            return
-        from quant_assets.defs.backfill import run_backfill
-        from quant_assets.defs.nightly import take_over
-
-        with night_lock(work.lake.root):
-            log_to(settings.path(settings.paths.logs))
-            work.lake.check()
-            work.lake.sweep()
-            take_over(settings, instance)
-            aside.print(f"Backfill of {window}, profile {settings.profile}, {wording.count(len(asked.tickers), 'name')}")
-            with Runs(lines) as runs:
-                outcome = run_backfill(lambda: _definitions(settings), instance, work, asked, progress=runs)
-            left = [] if outcome.failed else incomplete(work)
+        with open_instance(settings) as instance:
+            _show(_plan(instance, work, asked), window, as_json=as_json)
+        return
+    title = f"Backfill of {window}, profile {settings.profile}, {wording.count(len(asked.tickers), 'name')}"
+    outcome = carried_out(settings, work, [asked], title=title)
+    left = [] if outcome.failed else incomplete(work)
     told = f"{wording.count(len(outcome.runs), 'run')}, {len(outcome.failed)} failed"
     told += f", {outcome.skipped} already finished before" if outcome.skipped else ""
-    status = "done" if not outcome.failed else "failed" if len(outcome.failed) == len(outcome.runs) else "partial"
-    errors = [{"phase": run.phase, "message": run.error, "run_id": run.run_id} for run in outcome.failed]
     if as_json:
-        print_json({"status": status, "runs": len(outcome.runs), "skipped": outcome.skipped, "out_of_date": left, "errors": errors})
+        counts = {"runs": len(outcome.runs), "skipped": outcome.skipped}
+        print_json({"status": outcome.status, **counts, "out_of_date": left, "errors": errors_of(outcome)})
     else:
         screen.print(told)
         if left:
             screen.print(f"What follows from it is not up to date: {', '.join(left)}; `quant-assets run` sees to that.", soft_wrap=True)
-    for run in outcome.failed:
-        aside.print(f"{run.phase} {run.rectangle.windows[0]}..{run.rectangle.windows[-1]}: {run.error}", markup=False, highlight=False)
+    tell_failures(outcome)
     if outcome.failed:
         aside.print("Once the cause is gone, `quant-assets backfill --only-missing` completes what failed.")
-    raise typer.Exit({"done": 0, "failed": 1, "partial": 3}[status])
+    raise typer.Exit(EXIT_CODES[outcome.status])
+
+
+def carried_out(settings: Settings, work: Workspace, requests: Sequence[Backfill], *, title: str) -> Outcome:
+    """What became of the requests, one after the other, under the lock of a night; none follows one with a failure.
+
+    Raises
+    ------
+    LockHeld : a night or another backfill is at work.
+    """
+    from quant_assets.defs.backfill import Outcome, run_backfill
+    from quant_assets.defs.instance import open_instance
+    from quant_assets.defs.nightly import take_over
+
+    outcome, loaded = Outcome(), functools.cache(lambda: _definitions(settings))
+    with open_instance(settings) as instance, night_lock(work.lake.root):
+        log_to(settings.path(settings.paths.logs))
+        work.lake.check()
+        work.lake.sweep()
+        take_over(settings, instance)
+        aside.print(title)
+        for asked in requests:
+            if outcome.failed:
+                break
+            with Runs(_plan(instance, work, asked)) as runs:
+                done = run_backfill(loaded, instance, work, asked, progress=runs)
+            outcome = Outcome(outcome.runs + done.runs, outcome.skipped + done.skipped)
+    return outcome
+
+
+def errors_of(outcome: Outcome) -> list[dict[str, str | None]]:
+    """phase, message and run_id of each failed run."""
+    return [{"phase": run.phase, "message": run.error, "run_id": run.run_id} for run in outcome.failed]
+
+
+def tell_failures(outcome: Outcome) -> None:
+    """One line a failed run, beside what is printed."""
+    for run in outcome.failed:
+        aside.print(f"{run.phase} {run.rectangle.windows[0]}..{run.rectangle.windows[-1]}: {run.error}", markup=False, highlight=False)
 
 
 class Runs(Progress):

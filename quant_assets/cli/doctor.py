@@ -21,6 +21,8 @@ from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.options import Json, ProfileName, settings_for
 from quant_assets.errors import QuantAssetsError
 from quant_assets.lake import Lake
+from quant_assets.models.terms import MODEL_NAME
+from quant_assets.reporting import wording
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
 
@@ -114,12 +116,18 @@ def _models(work: Workspace) -> Iterator[Finding]:
 
     if not work.lake.tables():
         return
-    newest = work.lake.scan("model_runs", window=work.out_of_sample, columns=["cutoff"]).select(pl.col("cutoff").max()).collect().item()
+    trainings = work.lake.scan("model_runs", window=work.out_of_sample, scope={"model": MODEL_NAME})
+    newest = trainings.select(pl.col("cutoff").max()).collect().item()
     try:
         trained = trained_at(work, newest or work.cutoff)
-        registry(work).load(trained["model_run_id"])
+        models = registry(work)
+        models.load(trained["model_run_id"])
         older = "" if newest == work.cutoff else f"; `quant-assets run` trains that of {work.cutoff}"
-        yield Finding("models", "note" if older else "ok", f"the model of {newest} loads from {work.settings.paths.mlflow}/{older}")
+        where = models.tracking.shown if work.settings.models.tracking_uri else f"{work.settings.paths.mlflow}/"
+        yield Finding("models", "note" if older else "ok", f"the model of {newest} loads from {where}{older}")
+        if models.kept and (waiting := models.kept.waiting()):
+            told = f"{wording.count(len(waiting), 'run')} wait in {models.kept.folder} until {models.tracking.shown} answers"
+            yield Finding("tracking", "note", told)
     except QuantAssetsError as error:
         yield Finding("models", "fault", str(error))
 

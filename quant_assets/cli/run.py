@@ -173,9 +173,9 @@ def _signals(work: Workspace, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _print_night(work: Workspace, names: Sequence[str]) -> None:
-    from quant_assets.steps.models import record_of
+    from quant_assets.steps.records import skill_of
 
-    skill = record_of(work)
+    skill = skill_of(work)
     screen.print()
     screen.print(_record(skill), soft_wrap=True, markup=False)
     for finding in wording.skill_findings(skill):

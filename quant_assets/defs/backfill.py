@@ -40,6 +40,10 @@ class Outcome:
     def failed(self) -> list[PhaseRun]:
         return [run for run in self.runs if run.error is not None]
 
+    @property
+    def status(self) -> str:
+        return "done" if not self.failed else "failed" if len(self.failed) == len(self.runs) else "partial"
+
 
 class Journal:
     """The finished runs of one request, one JSON line each; it is gone once all have succeeded."""

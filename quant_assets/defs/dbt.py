@@ -31,7 +31,8 @@ from quant_assets.warehouse import PROJECT, Building, project_fingerprint
 GROUP = "warehouse"
 """The group of the models, and the first part of their asset keys."""
 WRITERS = {
-    "model_runs": ("pooled_model",),
+    "model_runs": ("pooled_model", "xgboost_model"),
+    "oos_predictions": ("oos_predictions", "own_predictions"),
     "equity": ("backtest", "portfolio_backtest"),
     "trades": ("backtest", "portfolio_backtest"),
     "feature_gaps": ("features",),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import polars as pl
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
@@ -12,18 +10,6 @@ from matplotlib.ticker import PercentFormatter
 SHOWN_NAMES = 40
 NORMAL_95 = 1.96
 COLOURS = {"threshold": "#2563eb", "top_fifth": "#d97706", "buy_and_hold": "#6b7280"}
-
-
-def importances(shares: Mapping[str, float]) -> Figure:
-    """Share of total gain of the features the trees split on, largest first."""
-    names = [name for name, share in shares.items() if share > 0][::-1]
-    figure = Figure(figsize=(6, 0.6 + 0.2 * max(len(names), 1)))
-    axes = figure.subplots()
-    bars = axes.barh(names, [shares[name] for name in names], color=COLOURS["threshold"])
-    axes.bar_label(bars, fmt="{:.1%}", fontsize=7, padding=2)
-    axes.xaxis.set_visible(False)
-    axes.set_title("share of total gain", fontsize=10)
-    return _plain(figure)
 
 
 def presence(rows: pl.DataFrame) -> Figure:

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from quant_assets.adjustments import PRICES, forward_adjusted, in_order
 from quant_assets.calendars import Window, session_table
 from quant_assets.errors import BadArgument, QuantAssetsError
 from quant_assets.features.catalog import BESIDE, CATALOG, OF_BARS, package_of, select
-from quant_assets.features.feature import ADJUSTED, Feature, Tables
+from quant_assets.features.feature import ADJUSTED, Beside, Feature, Tables
 from quant_assets.features.registration import refuse_unknown_inputs
 from quant_assets.features.shared import evaluate, first_bars, root_names
 from quant_assets.schemas import TABLES
@@ -24,6 +25,8 @@ from quant_assets.schemas import TABLES
 INDEX_SERIES = "sp500"
 EVER = Window(dt.date.min, dt.date.max)
 ROW = ["ticker", "session"]
+INSIDE = "inside"
+"""Of bars, where a window is given: whether this one is asked for, and not one that it looks back on."""
 READ = tuple(dict.fromkeys(["prices", "index_prices", *(table for beside in BESIDE for table in beside.tables)]))
 """The tables that features read."""
 ROWS_AT_ONCE = 150_000
@@ -67,32 +70,35 @@ def compute(
     QuantAssetsError : a price or volume that cannot be, a high below its low, two bars of one session, an impossible corporate action; a
         feature whose expression fails, by name.
     """
-    return compute_each([tables], window=window, names=names)[0]
+    return compute_each([tables], None if window is None else [window], names=names)[0]
 
 
 def compute_each(
-    several: Sequence[Mapping[str, pl.LazyFrame | pl.DataFrame]], *, window: Window | None = None, names: Sequence[str] | None = None
+    several: Sequence[Mapping[str, pl.LazyFrame | pl.DataFrame]],
+    windows: Sequence[Window] | None = None,
+    *,
+    names: Sequence[str] | None = None,
 ) -> list[pl.DataFrame]:
-    """As `compute` of each, in the time that small ones take together: hundreds of expressions are planned once."""
+    """As `compute` of each in the window of its place, in the time that small ones take together: hundreds of expressions are planned
+    once."""
     features = select(tuple(OF_BARS) if names is None else names)
     if across := [feature.name for feature in features if feature.across]:
         raise BadArgument(f"{', '.join(across)} cannot be computed name by name", remedy="use across.compute")
-    given = [_given(tables, window) for tables in several]
-    inside = [bars if window is None else bars.filter(pl.col("session") >= window.start) for _, bars in given]
+    each = [None] * len(several) if windows is None else windows
+    given = [_given(tables, window) for tables, window in zip(several, each, strict=True)]
+    keys = [(bars if windows is None else bars.filter(INSIDE)).select(ROW) for _, bars in given]
+    groups = [list(features)] if windows is None else _alike(features)
     parts = []
-    for alike in _alike(features, window):
-        rows = []
-        for tables, bars in given:
-            near = bars if window is None or alike[0].recursive else _near(bars, window, max(feature.lookback for feature in alike))
-            rows.append(_with_beside(near, tables, alike))
-        parts.append(_finite(_values(_below(rows), alike, window)))
+    for alike in filter(None, groups):
+        rows = [_with_beside(bars if windows is None else _near(bars, alike), tables, alike) for tables, bars in given]
+        parts.append(_finite(_values(_below(rows), alike)))
     whole = pl.concat(parts, how="horizontal").select(feature.name for feature in features) if parts else pl.DataFrame()
-    begins = itertools.accumulate((rows.height for rows in inside), initial=0)
-    return [rows.select(ROW).hstack(whole.slice(begin, rows.height)) for begin, rows in zip(begins, inside, strict=False)]
+    begins = itertools.accumulate((rows.height for rows in keys), initial=0)
+    return [rows.hstack(whole.slice(begin, rows.height)) for begin, rows in zip(begins, keys, strict=False)]
 
 
 def _given(tables: Mapping[str, pl.LazyFrame | pl.DataFrame], window: Window | None) -> tuple[Tables, pl.DataFrame]:
-    """Every table that features read, the adjusted bars among them, and these bars."""
+    """Every table that features read, the adjusted bars among them, and these bars, with INSIDE where there is a window."""
     if "prices" not in tables:
         raise BadArgument("no table prices among the tables given", remedy="give its rows, a frame without any if there are none")
     for name in tables.keys() & set(READ):
@@ -101,7 +107,8 @@ def _given(tables: Mapping[str, pl.LazyFrame | pl.DataFrame], window: Window | N
     given["prices"] = _whole_bars(given["prices"])
     prices = given["prices"] if window is None else given["prices"].filter(pl.col("session") < window.end)
     bars = forward_adjusted(_possible(prices).lazy()).collect()
-    return given | {ADJUSTED: bars.lazy()}, bars
+    asked = bars if window is None else bars.with_columns((pl.col("session") >= window.start).alias(INSIDE))
+    return given | {ADJUSTED: bars.lazy()}, asked
 
 
 def _refuse_other_frame(name: str, frame: object) -> None:
@@ -139,10 +146,12 @@ def _below(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(named, how="vertical_relaxed")
 
 
-def _near(bars: pl.DataFrame, window: Window, lookback: int) -> pl.DataFrame:
-    """The bars of the window and of each name so many before them."""
-    inside, starts = (bars["session"] >= window.start).to_numpy(), first_bars(bars)
-    place = np.arange(bars.height)
+def _near(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    """The bars that are asked for and of each name as many before them as the features look back; all that are there for recursive ones."""
+    if features[0].recursive:
+        return bars
+    inside, starts = bars[INSIDE].to_numpy(), first_bars(bars)
+    place, lookback = np.arange(bars.height), max(feature.lookback for feature in features)
     first = np.minimum.reduceat(np.where(inside, place, bars.height), starts) if bars.height else starts
     since = np.repeat(first - lookback, np.diff(starts, append=bars.height))
     return bars.filter(pl.Series(place >= since))
@@ -158,35 +167,51 @@ def _with_beside(bars: pl.DataFrame, tables: Tables, features: Sequence[Feature]
     if needed := [beside for beside in BESIDE if reads & set(beside.columns)]:
         rows = rows.join(session_table(EVER).lazy(), on="session", how="left", maintain_order="left")
         for beside in needed:
-            rows = beside.join(rows, tables)
-    read = [name for name in rows.collect_schema().names() if name in reads]
+            if _is_silent(beside, tables):
+                rows = rows.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in _types(beside).items())
+            else:
+                rows = beside.join(rows, tables)
+    read = [name for name in rows.collect_schema().names() if name in reads or name == INSIDE]
     return rows.select(*ROW, *(name for name in read if name not in ROW)).collect()
 
 
-def _alike(features: Sequence[Feature], window: Window | None) -> list[list[Feature]]:
+def _is_silent(beside: Beside, tables: Tables) -> bool:
+    """Whether none of its tables has a row: nothing was known then, and to plan the joins that say so takes longer than a small night."""
+    return bool(beside.tables) and all(tables[name].select(pl.first()).head(1).collect().is_empty() for name in beside.tables)
+
+
+@cache
+def _types(beside: Beside) -> dict[str, pl.DataType]:
+    """The columns that it adds, with their types."""
+    tables, bars = _given({"prices": TABLES["prices"].empty}, None)
+    rows = bars.lazy().join(session_table(EVER).lazy(), on="session", how="left")
+    added = beside.join(rows, tables).collect_schema()
+    return {name: added[name] for name in beside.columns}
+
+
+def _alike(features: Sequence[Feature]) -> list[list[Feature]]:
     """The features in groups that need about as much of the past: whoever asks for a session does not pay for a year of every feature."""
-    if window is None:
-        return [list(features)] if features else []
     reach = [math.inf if feature.recursive else feature.lookback for feature in features]
     bounds = [-1, *LOOKBACK_STEPS, math.inf]
     groups = [[f for f, far in zip(features, reach, strict=True) if near < far <= end] for near, end in itertools.pairwise(bounds)]
     recursive = [feature for feature in groups[-1] if feature.recursive]
     groups[-1:] = [[feature for feature in groups[-1] if not feature.recursive], recursive]
-    return [group for group in groups if group]
+    return groups
 
 
-def _values(bars: pl.DataFrame, features: Sequence[Feature], window: Window | None) -> pl.DataFrame:
-    """One column a feature for the bars of the window, from these bars."""
-    columns = [feature.expression.alias(feature.name) for feature in features]
+def _values(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    """One column a feature for the bars that are asked for, from these bars."""
+    inside = INSIDE if INSIDE in bars.columns else None
+
+    def of_features(some: pl.DataFrame, several: Sequence[Feature]) -> pl.DataFrame:
+        return evaluate(some, [feature.expression.alias(feature.name) for feature in several], inside=inside)
 
     def evaluated(some: pl.DataFrame) -> pl.DataFrame:
         try:
-            values = evaluate(some, [*columns, pl.col("session")])
+            values = of_features(some, features)
         except pl.exceptions.PolarsError as error:
-            raise which_fails(features, lambda one: evaluate(some, [one.expression.alias(one.name), pl.col("session")]), error) from error
-        values = values.with_columns(_numbers(values, features))
-        inside = values if window is None else values.filter(pl.col("session") >= window.start)
-        return inside.select(feature.name for feature in features)
+            raise which_fails(features, lambda one: of_features(some, [one]), error) from error
+        return values.drop("ticker").with_columns(_numbers(values, features))
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
         return pl.concat(pool.map(evaluated, _by_names(bars)))
@@ -209,9 +234,10 @@ def _failing(feature: Feature, why: str) -> QuantAssetsError:
 
 def _numbers(values: pl.DataFrame, features: Sequence[Feature]) -> list[pl.Expr]:
     """Casts of what is no Float64 yet."""
-    other = [feature for feature in features if values.schema[feature.name] != pl.Float64]
+    types = values.schema
+    other = [feature for feature in features if types[feature.name] != pl.Float64]
     for feature in other:
-        dtype = values.schema[feature.name]
+        dtype = types[feature.name]
         if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
             raise _failing(feature, f"its values are {dtype}")
     return [pl.col(feature.name).cast(pl.Float64) for feature in other]

@@ -93,8 +93,8 @@ class Beside:
     tables : the tables it reads; one that a profile does not have is given without rows.
     columns : the columns it adds, named so that no other family's have the same name.
     join : the bars (sorted by ticker and session, with `close_at`, the UTC instant of the close) and the tables to the same rows in the
-        same order with the columns added, null where nothing was known. `known.py` has the joins that keep to that. The bars may begin
-        later than their names do: who reads earlier ones finds all of them under ADJUSTED.
+        same order with the columns added, null where nothing was known; it is not asked where none of the tables has a row. `known.py` has
+        the joins that keep to that. The bars may begin later than their names do: who reads earlier ones finds all of them under ADJUSTED.
     """
 
     tables: tuple[str, ...]

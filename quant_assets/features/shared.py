@@ -85,14 +85,35 @@ def root_names(expressions: Iterable[pl.Expr]) -> set[str]:
     return reads
 
 
-def evaluate(bars: pl.DataFrame, expressions: Sequence[pl.Expr]) -> pl.DataFrame:
+def evaluate(bars: pl.DataFrame, expressions: Sequence[pl.Expr], *, inside: str | None = None) -> pl.DataFrame:
     """The expressions on each name's bars, (n_bars, 1 + n_expressions): `ticker` and a column each, named by its alias.
 
     Parameters
     ----------
     bars : sorted by ticker and session, with the columns that the expressions read.
+    inside : the column of the bars that says of which of them values are returned; of all when None.
     """
-    return _by_name(_with_shared(bars, expressions), expressions)
+    rows = _with_shared(bars, expressions)
+    asked = rows if inside is None else rows.filter(inside)
+    of_the_row = [expression for expression in expressions if _reads_its_row(expression)]
+    found = asked.select("ticker", *of_the_row)
+    if of_names := [expression for expression in expressions if not _reads_its_row(expression)]:
+        values = _by_name(rows, of_names).drop("ticker")
+        found = found.hstack(values if inside is None else values.filter(rows[inside]))
+    return found.select("ticker", *(expression.meta.output_name() for expression in expressions))
+
+
+def _reads_its_row(expression: pl.Expr) -> bool:
+    """Whether a value is made of columns of its own row alone: then all names are evaluated at once, and no bar that is not asked for."""
+    return bool(expression.meta.root_names()) and _is_elementwise(expression)
+
+
+def _is_elementwise(expression: pl.Expr) -> bool:
+    try:
+        is_row_separable = expression.meta.is_row_separable()
+    except pl.exceptions.PolarsError:  # it depends on the types of what it reads
+        return False
+    return is_row_separable and all(_is_elementwise(part) for part in expression.meta.pop())
 
 
 def first_bars(bars: pl.DataFrame) -> npt.NDArray[np.int64]:

@@ -1,4 +1,6 @@
-"""Direction of the total return over the next few exchange sessions. Barriers and sample weights are other files of this package."""
+"""The total return over a fixed number of exchange sessions, as a direction or as it is. Its volatility is `forward_volatility.py`,
+its place among the names of the session `cross_section.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,8 @@ import datetime as dt
 
 import polars as pl
 
-from quant_assets.adjustments import forward_adjusted
 from quant_assets.calendars import Window
-from quant_assets.errors import BadArgument
+from quant_assets.labels.spans import known_bars, starts_of
 
 HORIZON = 3
 
@@ -38,35 +39,21 @@ def forward_return_labels(
     BadArgument : `horizon` is below 1, a bar lies outside `sessions`, or `sessions` ends before the last `label_end`.
     QuantAssetsError : an impossible corporate action (see `adjustments.forward_adjusted`).
     """
-    if horizon < 1:
-        raise BadArgument(f"horizon {horizon} is below 1 session", remedy="ask for a label that ends after it starts")
-    bars = forward_adjusted(prices.filter(pl.col("session") <= as_of)).select("ticker", "session", "close", "growth").collect()
-    starts = bars if window is None else bars.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
-    calendar = sessions.select("session").sort("session").with_columns(label_end=pl.col("session").shift(-horizon))
-    starts = starts.join(calendar, on="session", how="left", maintain_order="left")
-    _refuse_unknown_end(starts, sessions["session"], horizon)
+    bars = known_bars(prices, as_of, "close", "growth")
+    starts = starts_of(bars, sessions, horizon=horizon, window=window)
     ends = bars.select("ticker", label_end="session", close_end="close", growth_end="growth")
     # Close ratio and growth ratio apart: without an action the second is exactly 1, and an unchanged price an exact 0.
     ret = pl.col("close_end") / pl.col("close") * (pl.col("growth_end") / pl.col("growth")) - 1
     return (
         starts.join(ends, on=["ticker", "label_end"], how="left", maintain_order="left")
         .with_columns(ret=ret)
-        .select(
-            "ticker",
-            "session",
-            (pl.col("ret") > 0).cast(pl.Int8).alias("label"),
-            "ret",
-            pl.col("session").alias("label_start"),
-            "label_end",
-        )
+        .select("ticker", "session", (pl.col("ret") > 0).cast(pl.Int8).alias("label"), "ret", "label_start", "label_end")
     )
 
 
-def _refuse_unknown_end(starts: pl.DataFrame, sessions: pl.Series, horizon: int) -> None:
-    for ticker, session in starts.filter(pl.col("label_end").is_null()).select("ticker", "session").head(1).iter_rows():
-        known = sessions.sort().to_list()
-        span = f"{known[0]}..{known[-1]}" if known else "none"
-        raise BadArgument(
-            f"{ticker} {session}: not a session with {horizon} more after it among the {len(known)} given ({span})",
-            remedy="give every exchange session from the first bar to the last label_end, and quarantine bars on holidays",
-        )
+def forward_magnitude_labels(
+    prices: pl.LazyFrame, sessions: pl.DataFrame, *, horizon: int = HORIZON, as_of: dt.date, window: Window | None = None
+) -> pl.DataFrame:
+    """The target of a regression: `label` is `ret` of `forward_return_labels`, fraction. All else as there."""
+    labels = forward_return_labels(prices, sessions, horizon=horizon, as_of=as_of, window=window)
+    return labels.with_columns(label=pl.col("ret"))

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from quant_assets.calendars import Window, session_offset, session_table
+from quant_assets.calendars import Window, session_offset, session_table, year_window
 from quant_assets.errors import LookbackIncomplete
 from quant_assets.lake.store import Lake
+from quant_assets.lake.tallies import tally
+from quant_assets.lake.watched import seen
 from quant_assets.membership import within_span
 from quant_assets.models.terms import HORIZON_SESSIONS
 from quant_assets.schemas import TABLES, UTC
@@ -36,12 +38,7 @@ def sessions_within(spans: pl.DataFrame, window: Window) -> pl.DataFrame:
 
 def placed_sessions(window: Window, windows: Mapping[str, Window]) -> pl.DataFrame:
     """session, window: every session of the dates with the partition it lies in; one that lies in none is left out."""
-    bounds = [(name, bound.start, bound.end) for name, bound in windows.items()]
-    schema = {"window": pl.String, "start": pl.Date, "end": pl.Date}
-    starts = pl.DataFrame(bounds, schema=schema, orient="row").sort("start")
-    days = session_table(window).select("session")
-    placed = days.join_asof(starts, left_on="session", right_on="start", check_sortedness=False)
-    return placed.filter(pl.col("session") < pl.col("end")).select("session", "window")
+    return _placed(session_table(window)["session"], windows)
 
 
 def cells_within(spans: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
@@ -129,40 +126,74 @@ def by_cell(sessions: pl.DataFrame, windows: Mapping[str, Window]) -> pl.DataFra
     ----------
     windows : by their keys; they do not overlap, and may leave gaps.
     """
-    bounds = pl.DataFrame(
-        [(name, window.start, window.end) for name, window in windows.items()],
-        schema={"window": pl.String, "start": pl.Date, "end": pl.Date},
-        orient="row",
-    )
-    days = sessions.select(pl.col("session").unique().sort())  # each day is placed once, however many names have it
-    placed = days.join_asof(bounds.sort("start"), left_on="session", right_on="start", check_sortedness=False)
     return (
-        sessions.join(placed.filter(pl.col("session") < pl.col("end")), on="session")
+        sessions.join(_placed(sessions["session"], windows), on="session")
         .group_by("key", "window")
         .agg(n=pl.len(), first=pl.col("session").min(), last=pl.col("session").max())
         .sort("key", "window")
     )
 
 
+def _placed(days: pl.Series, windows: Mapping[str, Window]) -> pl.DataFrame:
+    """session, window of each day that lies in one: placed once, however many names have it."""
+    bounds = [(name, window.start, window.end) for name, window in windows.items()]
+    starts = pl.DataFrame(bounds, schema={"window": pl.String, "start": pl.Date, "end": pl.Date}, orient="row").sort("start")
+    found = days.unique().sort().to_frame().join_asof(starts, left_on="session", right_on="start", check_sortedness=False)
+    return found.filter(pl.col("session") < pl.col("end")).select("session", "window")
+
+
 def log_rows(lake: Lake, table: str, windows: Mapping[str, Window]) -> pl.DataFrame:
     """key, window, logged, quarantined: rows of LOGGED and of `quarantine` on each cell that has any."""
     span = Window(min(window.start for window in windows.values()), max(window.end for window in windows.values()))
     logged, quarantined = (
-        by_cell(
-            pl.concat(lake.scan(log, window=span, scope={"table": table}).select("session", key="ticker") for log in logs).collect(),
-            windows,
-        ).select("key", "window", pl.col("n").alias(name))
+        pl.concat(seen(lake, _days_noted, log, table, span) for log in logs).pipe(_days_by_cell, windows, name)
         for logs, name in ((LOGGED, "logged"), (("quarantine",), "quarantined"))
     )
     return logged.join(quarantined, on=["key", "window"], how="full", coalesce=True)
 
 
+def _days_noted(lake: Lake, log: str, table: str, window: Window) -> pl.DataFrame:
+    """key, session, n (rows) of what a log says of the table."""
+    days = tally(lake, log, _whole_years(window), _by_day)
+    return days.filter(table=table).select("key", "session", "n").sort("key", "session")
+
+
+def _by_day(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """table, key, session, n (rows) of a log."""
+    return rows.group_by("table", "session", key="ticker").agg(n=pl.len())
+
+
+def _days_by_cell(days: pl.DataFrame, windows: Mapping[str, Window], name: str) -> pl.DataFrame:
+    """key, window, and under the name the rows of each cell that has any."""
+    placed = days.join(_placed(days["session"], windows), on="session")
+    return placed.group_by("key", "window").agg(pl.col("n").sum().alias(name)).sort("key", "window")
+
+
+def noted(lake: Lake, table: str, window: Window) -> pl.DataFrame:
+    """The rows of `coverage` on the table's cells that begin in these dates."""
+    return seen(lake, _noted, table, window)
+
+
+def _noted(lake: Lake, table: str, window: Window) -> pl.DataFrame:
+    rows = tally(lake, "coverage", _whole_years(window), _as_stored)
+    return rows.filter(pl.col("window_start").is_between(window.start, window.end, closed="left"), table=table)
+
+
+def _as_stored(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows
+
+
+def _whole_years(window: Window) -> Window:
+    """The years of a window, so that all windows share what is kept of them."""
+    return Window(year_window(window.start.year).start, year_window(window.last_day.year).end)
+
+
 def written(lake: Lake, table: str, since: dt.date, before: dt.date, *, status: str | None = None) -> pl.DataFrame:
     """key, window, written_at of the table's cells that begin in these dates, of one status or any."""
-    rows = lake.scan("coverage", window=Window(since, before), scope={"table": table})
+    rows = noted(lake, table, Window(since, before))
     if status:
         rows = rows.filter(status=status)
-    return rows.select("window", "written_at", key="ticker").collect()
+    return rows.select("window", "written_at", key="ticker")
 
 
 def unrecorded(
@@ -170,8 +201,8 @@ def unrecorded(
 ) -> pl.DataFrame:
     """The expected cells without a `coverage` row, with another version, or with other log rows than it counts."""
     span = Window(min(window.start for window in windows.values()), max(window.start for window in windows.values()) + dt.timedelta(days=1))
-    rows = lake.scan("coverage", window=span, scope={"table": table}).filter(pl.col("version").eq_missing(pl.lit(version)))
-    recorded = rows.select("window", "logged", "quarantined", key="ticker").collect()
+    rows = noted(lake, table, span).filter(pl.col("version").eq_missing(pl.lit(version)))
+    recorded = rows.select("window", "logged", "quarantined", key="ticker")
     found = recorded.join(log_rows(lake, table, windows), on=["key", "window"], how="left", suffix="_found")
     sound = found.filter(
         pl.col("logged") == pl.col("logged_found").fill_null(0), pl.col("quarantined") == pl.col("quarantined_found").fill_null(0)

@@ -11,7 +11,7 @@ import fnmatch
 import functools
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,8 @@ UNFINISHED_FILE = "part.parquet.tmp"
 ROW_GROUP_ROWS = 16_384
 # Rewriting a 500-name year takes a fraction of a second, so this outlasts hundreds of queued writers.
 LOCK_PATIENCE_SECONDS = 600
+# Twice what one night asks.
+MOST_REMEMBERED = 64
 
 Version = tuple[int, int, int]
 """Inode, size in bytes and modification time in ns of a file: another one once it was replaced."""
@@ -47,11 +49,20 @@ class Lake:
     ----------
     root : folder of the lake; nothing is created before the first write.
     tables : the declared tables by name.
+
+    `remembered` holds what was asked of this object and what it answered; see `demand.demand`.
     """
 
     def __init__(self, root: str | os.PathLike[str], tables: Mapping[str, Table] = TABLES) -> None:
         self.root = Path(root)
-        self._declared = tables
+        self.declared = tables
+        self.remembered: dict[Hashable, object] = {}
+
+    def remember(self, asked: Hashable, answer: object) -> None:
+        """Keeps an answer in `remembered`, in place of the oldest one once there are too many; whoever takes it checks that it stands."""
+        self.remembered[asked] = answer
+        for oldest in list(self.remembered)[: max(0, len(self.remembered) - MOST_REMEMBERED)]:
+            self.remembered.pop(oldest, None)
 
     def scan(
         self,
@@ -159,7 +170,7 @@ class Lake:
         LakeError : names every file that is damaged or no longer fits its declaration.
         """
         damage = []
-        for name, table in self._declared.items():
+        for name, table in self.declared.items():
             for file in self._files(name):
                 try:
                     present = _checked(table, [file])
@@ -185,7 +196,7 @@ class Lake:
 
     def tables(self) -> list[str]:
         """Declared tables with at least one file, in the order of declaration."""
-        return [name for name in self._declared if self._files(name)]
+        return [name for name in self.declared if self._files(name)]
 
     def sql(self, query: str) -> pl.DataFrame:
         """The result of one SELECT in DuckDB's SQL over a view for each declared table; see `sql.run_query`.
@@ -195,11 +206,11 @@ class Lake:
         BadArgument : not a single SELECT, or DuckDB refuses it.
         LakeError : a file of the lake is truncated or no longer fits its declaration.
         """
-        return run_query([(table, _checked(table, self._files(name))) for name, table in self._declared.items()], query)
+        return run_query([(table, _checked(table, self._files(name))) for name, table in self.declared.items()], query)
 
     def _table(self, name: str) -> Table:
-        _refuse_unknown([name], self._declared, "table")
-        return self._declared[name]
+        _refuse_unknown([name], self.declared, "table")
+        return self.declared[name]
 
     def _files(self, table: str, window: Window | None = None) -> list[Path]:
         """The stored year files that the window touches, ascending."""

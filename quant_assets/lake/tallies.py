@@ -6,10 +6,9 @@ can be out of date: what is kept belongs to one version of one file. What is cou
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +17,8 @@ import polars as pl
 from quant_assets.calendars import Window, year_window
 from quant_assets.lake.store import Lake, Version
 
-KEPT = 256
-"""Results, each of a few rows a name: those of five queries on 40 years and more."""
+MOST_KEPT = 1024
+"""Results, each of a few rows a name: those of twenty queries on 40 years and more."""
 Query = Callable[..., pl.LazyFrame]
 
 
@@ -34,20 +33,49 @@ def tally(lake: Lake, table: str, window: Window, query: Query, *told: Hashable 
     ------
     LakeError : as `Lake.scan`.
     """
-    parts, known = [], tuple(_Frame.of(each) if isinstance(each, pl.DataFrame) else each for each in told)
+    known = tuple(_Frame.of(each) if isinstance(each, pl.DataFrame) else each for each in told)
+    parts = _parts(lake, table, window, query, known)
+    if not parts:
+        return query(lake.scan(table, window=window), *told).collect()
+    found = {part: _KEPT.get(part) for part in parts}
+    lacking = [part for part, result in found.items() if result is None]
+    asked = pl.collect_all([query(lake.scan(table, window=part.window), *told) for part in lacking])
+    found |= dict(zip(lacking, asked, strict=True))
+    if lacking:
+        stands = set(_parts(lake, table, window, query, known))  # a file may have been replaced between its version and its rows
+        _keep({part: result for part, result in zip(lacking, asked, strict=True) if part in stands})
+    return pl.concat(result for result in found.values() if result is not None)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One query on one version of one year file, of the days of the window."""
+
+    root: Path
+    table: str
+    window: Window
+    version: Version
+    query: Query
+    told: tuple[Hashable, ...]
+
+
+def _parts(lake: Lake, table: str, window: Window, query: Query, told: tuple[Hashable, ...]) -> list[_Part]:
+    parts = []
     for year, version in lake.versions(table, window).items():
         whole = year_window(year)
-        part = Window(max(window.start, whole.start), min(window.end, whole.end))
-        parts.append(_of_year(lake.root, table, part, version, query, known))
-    return pl.concat(parts) if parts else query(lake.scan(table, window=window), *told).collect()
+        days = Window(max(window.start, whole.start), min(window.end, whole.end))
+        parts.append(_Part(lake.root, table, days, version, query, told))
+    return parts
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _of_year(root: Path, table: str, part: Window, version: Version, query: Query, told: tuple[Hashable, ...]) -> pl.DataFrame:
-    """`version` keeps apart what is kept; should the file be replaced in between, its rows are newer than this version, which nobody
-    asks for again."""
-    plain = [each.frame if isinstance(each, _Frame) else each for each in told]
-    return query(Lake(root).scan(table, window=part), *plain).collect()
+_KEPT: dict[_Part, pl.DataFrame] = {}
+
+
+def _keep(results: Mapping[_Part, pl.DataFrame]) -> None:
+    """In place of the oldest ones, as soon as there are too many."""
+    _KEPT.update(results)
+    for oldest in list(_KEPT)[: max(0, len(_KEPT) - MOST_KEPT)]:
+        _KEPT.pop(oldest, None)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from mlflow.entities import Metric, RunStatus, RunTag
 
+from quant_assets.models.code_version import code_version
 from quant_assets.models.registry import ModelRegistry
+from quant_assets.models.run_record import Measured, RunRecord
 
 EXPERIMENT = "portfolio_backtest"
 
@@ -29,22 +33,22 @@ def log_accounts(
     booked : what the accounts were made of, the tags that a run is found by.
     figures : by name; one that is not defined is left out.
     pictures : by file name. files : a folder, stored whole.
+
+    Raises
+    ------
+    TrackingUnavailable, ModelError, LockHeld : as `ModelRegistry.store`.
     """
-    client, experiment = registry.client, registry.experiment(EXPERIMENT)
-    tags = {"asset": EXPERIMENT, "partition": partition, **booked}
-    found = client.search_runs(
-        [experiment], filter_string=" and ".join(f"tags.{key} = '{value}'" for key, value in tags.items()), max_results=1
+    record = RunRecord(
+        experiment=EXPERIMENT,
+        name=f"accounts {partition}",
+        started_ms=int(time.time() * 1000),
+        identity={"asset": EXPERIMENT, "partition": partition, **booked},
+        tags={"code_version": code_version()},
+        params={},
+        metrics=tuple(Measured(name, float(value)) for name, value in figures.items() if value is not None),
     )
-    run = found[0] if found else client.create_run(experiment, run_name=f"accounts {partition}")
-    run_id: str = run.info.run_id
-    stamp = run.info.start_time
-    client.log_batch(
-        run_id,
-        metrics=[Metric(name, float(value), stamp, 0) for name, value in figures.items() if value is not None],
-        tags=[RunTag(key, value) for key, value in tags.items()],
-    )
-    for name, picture in pictures.items():
-        client.log_figure(run_id, picture, name)
-    client.log_artifacts(run_id, str(files))
-    client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
-    return run_id
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(files, folder, dirs_exist_ok=True)
+        for name, picture in pictures.items():
+            picture.savefig(Path(folder) / name)
+        return registry.store(record, Path(folder)).run_id

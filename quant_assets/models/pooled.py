@@ -9,10 +9,10 @@ import datetime as dt
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,15 @@ import polars as pl
 
 from quant_assets.errors import ModelError
 from quant_assets.features.catalog import feature_set_hash
-from quant_assets.models.terms import MEMBERS, MIN_HISTORY_SESSIONS
+from quant_assets.models.sample import refuse_other_features, values_of
+from quant_assets.models.terms import MEMBERS, MIN_HISTORY_SESSIONS, MIN_TRAINING_SESSIONS, VALIDATION_SESSIONS
 from quant_assets.validation.purged import learnable, recent_slice
 
 if TYPE_CHECKING:
     import xgboost as xgb
 
-VALIDATION_SESSIONS = 252
-MIN_TRAINING_SESSIONS = 2 * VALIDATION_SESSIONS
+    from quant_assets.models.evidence import Evidence
+
 MEMBER_BLOCK_SESSIONS = 21
 MAX_ROUNDS = 300
 PATIENCE_ROUNDS = 25
@@ -52,7 +53,13 @@ PARAMETERS = {
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One cut-off's model with all that its row in `model_runs` says, the booster and its bootstrap members."""
+    """One cut-off's model with all that its row in `model_runs` says, the booster and its bootstrap members.
+
+    Parameters
+    ----------
+    parameters : as `xgboost.train` names them.
+    evidence : None where none was asked for.
+    """
 
     cutoff: dt.date
     booster: xgb.Booster
@@ -68,6 +75,8 @@ class TrainedModel:
     best_round: int
     validation_auc: float
     validation_log_loss: float
+    parameters: Mapping[str, Any]
+    evidence: Evidence | None = None
 
 
 def with_history(features: pl.DataFrame) -> pl.DataFrame:
@@ -83,11 +92,21 @@ def with_history(features: pl.DataFrame) -> pl.DataFrame:
 
 def training_rows(features: pl.DataFrame, labels: pl.DataFrame, cutoff: dt.date) -> pl.DataFrame:
     """Feature rows with their labels that a model of this cut-off may learn from, sorted by session and ticker."""
-    joined = with_history(features.filter(pl.col("session") < cutoff)).join(labels, on=["ticker", "session"])
-    return learnable(joined, cutoff).sort("session", "ticker")
+    keys = features.select("ticker", "session").with_row_index("place").filter(pl.col("session") < cutoff)
+    known = with_history(keys).join(learnable(labels, cutoff), on=["ticker", "session"]).sort("session", "ticker")
+    # The many columns are gathered once: filtered, joined and sorted in turn they take twice as long.
+    return pl.concat([features[known["place"]], known.drop("place", "ticker", "session")], how="horizontal")
 
 
-def train(rows: pl.DataFrame, cutoff: dt.date, *, with_members: bool, features: Sequence[str]) -> TrainedModel:
+def train(
+    rows: pl.DataFrame,
+    cutoff: dt.date,
+    *,
+    features: Sequence[str],
+    with_members: bool = False,
+    with_evidence: bool = False,
+    parameters: Mapping[str, Any] | None = None,
+) -> TrainedModel:
     """Trains the model of one cut-off.
 
     The number of trees is chosen on the last 252 sessions, purged and embargoed from what comes before them; the model is then
@@ -97,12 +116,14 @@ def train(rows: pl.DataFrame, cutoff: dt.date, *, with_members: bool, features: 
     ----------
     rows : from `training_rows`; label (0, 1), label_end, session, ticker and the features, null where unknown.
     with_members : also fit 100 members on circular blocks of 21 sessions, for score intervals.
+    with_evidence : also gather what `evidence.py` says of the model; rows then need `ret`.
+    parameters : of the trees, as `xgboost.train` names them; None: PARAMETERS.
 
     Raises
     ------
     ModelError : fewer than 504 sessions, or only one class.
     """
-    import xgboost as xgb  # with scikit-learn two seconds: only where something is trained
+    from quant_assets.models.trees import boosted  # with XGBoost and scikit-learn two seconds: only where something is trained
 
     n_sessions = rows["session"].n_unique()
     if n_sessions < MIN_TRAINING_SESSIONS or rows["label"].n_unique() < 2:
@@ -113,18 +134,13 @@ def train(rows: pl.DataFrame, cutoff: dt.date, *, with_members: bool, features: 
     fit, validation = recent_slice(rows, VALIDATION_SESSIONS)
     learnt = _matrix(fit, features)
     held = _matrix(validation, features, like=learnt)
-    scout = xgb.train(
-        PARAMETERS,
-        learnt,
-        num_boost_round=MAX_ROUNDS,
-        evals=[(held, "validation")],
-        early_stopping_rounds=PATIENCE_ROUNDS,
-        verbose_eval=False,
-    )
-    best_round = scout.best_iteration + 1
-    booster = xgb.train(PARAMETERS, _matrix(rows, features), num_boost_round=best_round)
-    members = _members(rows, features, best_round, seed=cutoff.toordinal()) if with_members else ()
-    held_log_loss, held_auc = _validation_scores(scout, held, validation, best_round)
+    parameters = parameters or PARAMETERS
+    curve: dict[str, Any] | None = {} if with_evidence else None
+    scout, best_round = boosted(parameters, learnt, n_rounds=MAX_ROUNDS, held=held, patience_rounds=PATIENCE_ROUNDS, curve=curve)
+    booster, _ = boosted(parameters, _matrix(rows, features), n_rounds=best_round)
+    members = _members(rows, features, parameters, best_round, seed=cutoff.toordinal()) if with_members else ()
+    scores = scout.predict(held, iteration_range=(0, best_round))
+    held_log_loss, held_auc = _validation_figures(validation, scores)
     return TrainedModel(
         cutoff=cutoff,
         booster=booster,
@@ -140,6 +156,8 @@ def train(rows: pl.DataFrame, cutoff: dt.date, *, with_members: bool, features: 
         best_round=best_round,
         validation_auc=held_auc,
         validation_log_loss=held_log_loss,
+        parameters=parameters,
+        evidence=None if curve is None else _evidence(booster, rows, validation.with_columns(score=pl.Series(scores)), curve),
     )
 
 
@@ -150,10 +168,8 @@ def predict(booster: xgb.Booster, rows: pl.DataFrame, *, features: Sequence[str]
     ------
     ModelError : the booster was trained on other columns, or in another order.
     """
-    learned = list(booster.feature_names or [])
-    if learned != list(features):
-        raise ModelError(f"the model learned {learned} and was given {list(features)}", remedy="retrain it or restore its feature set")
-    return np.asarray(booster.inplace_predict(_values(rows, features)), dtype=np.float64)
+    refuse_other_features(booster.feature_names or [], features)
+    return np.asarray(booster.inplace_predict(values_of(rows, features, np.float32)), dtype=np.float64)
 
 
 def score_interval(members: Sequence[xgb.Booster], rows: pl.DataFrame, *, features: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -181,21 +197,17 @@ def content_hash(frame: pl.DataFrame) -> str:
     return digest.hexdigest()[:16]
 
 
-def _values(rows: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float32]:
-    """(n_rows, n_features), NaN where a feature is null."""
-    return rows.select(pl.col(list(features)).cast(pl.Float32)).to_numpy()
-
-
 def _matrix(rows: pl.DataFrame, features: Sequence[str], *, like: xgb.DMatrix | None = None) -> xgb.QuantileDMatrix:
-    import xgboost as xgb
+    from quant_assets.models.trees import quantile_matrix
 
-    label = rows["label"].to_numpy()
-    return xgb.QuantileDMatrix(_values(rows, features), label=label, feature_names=list(features), nthread=1, ref=like)
+    return quantile_matrix(values_of(rows, features, np.float32), rows["label"].to_numpy(), features, like=like)
 
 
-def _members(rows: pl.DataFrame, features: Sequence[str], best_round: int, *, seed: int) -> tuple[xgb.Booster, ...]:
+def _members(
+    rows: pl.DataFrame, features: Sequence[str], parameters: Mapping[str, Any], best_round: int, *, seed: int
+) -> tuple[xgb.Booster, ...]:
     """Models fitted on resampled blocks of sessions: a session drawn twice weighs twice, one not drawn not at all."""
-    import xgboost as xgb
+    from quant_assets.models.trees import boosted
 
     session = rows["session"].rank("dense").to_numpy().astype(np.int64) - 1
     n_sessions = int(session.max()) + 1
@@ -208,14 +220,24 @@ def _members(rows: pl.DataFrame, features: Sequence[str], best_round: int, *, se
             own.matrix = _matrix(rows, features)
         drawn = (starts[member][:, None] + np.arange(MEMBER_BLOCK_SESSIONS)).ravel()[:n_sessions] % n_sessions
         own.matrix.set_weight(np.bincount(drawn, minlength=n_sessions)[session].astype(np.float32))
-        return xgb.train({**PARAMETERS, "seed": SEED + 1 + member}, own.matrix, num_boost_round=best_round)
+        booster, _ = boosted({**parameters, "seed": SEED + 1 + member}, own.matrix, n_rounds=best_round)
+        return booster
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return tuple(pool.map(fit, range(MEMBERS)))
 
 
-def _validation_scores(scout: xgb.Booster, held: xgb.DMatrix, validation: pl.DataFrame, best_round: int) -> tuple[float, float]:
+def _evidence(booster: xgb.Booster, rows: pl.DataFrame, held: pl.DataFrame, curve: Mapping[str, Any]) -> Evidence:
+    from quant_assets.models.evidence import gather
+
+    train, validation = (next(iter(curve[name].values())) for name in ("train", "held"))
+    learning = pl.DataFrame({"round": range(1, len(train) + 1), "train": train, "validation": validation})
+    return gather(booster, rows, held=held.with_columns(pl.col("score").cast(pl.Float64)), learning_curve=learning)
+
+
+def _validation_figures(validation: pl.DataFrame, score: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """(log-loss, AUC)."""
     from sklearn.metrics import log_loss, roc_auc_score
 
-    score, label = scout.predict(held, iteration_range=(0, best_round)), validation["label"].to_numpy()
+    label = validation["label"].to_numpy()
     return float(log_loss(label, score)), float(roc_auc_score(label, score))

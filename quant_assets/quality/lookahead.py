@@ -7,7 +7,7 @@ future is withheld is `withheld.py`'s business, what of a night is proven `steps
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,26 +63,50 @@ def leaks(build: Build, tables: Tables, cuts: Sequence[dt.date], *, output: str 
     ------
     BadArgument : no cuts, or a table that the lake does not know.
     """
-    return leaks_of_each(lambda several: [build(one) for one in several], tables, cuts, output=output, seed=seed)
-
-
-def leaks_of_each(builds: Builds, tables: Tables, cuts: Sequence[dt.date], *, output: str = "features", seed: int = 0) -> pl.DataFrame:
-    """As `leaks`, of what builds the tables from several futures at once: `builds` returns a table for each that it is given."""
     if not cuts:
         raise BadArgument("no session to cut at", remedy="give at least one, see informative_cuts")
-    for name in (*tables, output):
-        table_named(name)
-    full: list[pl.DataFrame] = []
+    _refuse_unknown(tables, output)
+    full = build(tables)
     found = []
     for place, cut in enumerate(cuts):
-        futures = {WITHHELD: withheld(tables, cut), **dict(other_futures(tables, cut, seed=seed + place))}
-        built = list(builds([*([] if full else [tables]), *futures.values()]))
-        full = full or [built.pop(0)]
-        expected = known(output, full[0], cut)
-        for kind, rows in zip(futures, built, strict=True):
-            seen = rows if kind == WITHHELD else known(output, rows, cut)
-            found.append(differences(expected, seen, output, cut, kind))
+        futures = _futures(tables, cut, seed + place)
+        found += _leaks_at(cut, output, full, ((kind, build(other)) for kind, other in futures))
     return pl.concat(found)
+
+
+def leaks_of_each(builds: Builds, tries: Sequence[tuple[Tables, dt.date]], *, output: str = "features", seed: int = 0) -> pl.DataFrame:
+    """As `leaks`, each cut tried on tables of its own.
+
+    `builds` is given all tables at once, cut by cut those themselves and then FUTURES others of them, and returns what it builds of each.
+    """
+    several: list[Tables] = []
+    kinds = []
+    for place, (tables, cut) in enumerate(tries):
+        _refuse_unknown(tables, output)
+        futures = dict(_futures(tables, cut, seed + place))
+        several += [tables, *futures.values()]
+        kinds.append(list(futures))
+    built = iter(builds(several))
+    found = []
+    for (_, cut), futures_of_it in zip(tries, kinds, strict=True):
+        found += _leaks_at(cut, output, next(built), zip(futures_of_it, built, strict=False))
+    return pl.concat(found)
+
+
+def _refuse_unknown(tables: Tables, output: str) -> None:
+    for name in (*tables, output):
+        table_named(name)
+
+
+def _futures(tables: Tables, cut: dt.date, seed: int) -> Iterator[tuple[str, Tables]]:
+    """FUTURES of them, each with its name."""
+    yield WITHHELD, withheld(tables, cut)
+    yield from other_futures(tables, cut, seed=seed)
+
+
+def _leaks_at(cut: dt.date, output: str, full: pl.DataFrame, futures: Iterable[tuple[str, pl.DataFrame]]) -> list[pl.DataFrame]:
+    expected = known(output, full, cut)
+    return [differences(expected, rows if kind == WITHHELD else known(output, rows, cut), output, cut, kind) for kind, rows in futures]
 
 
 def informative_cuts(tables: Tables, span: Window, *, n: int, seed: int) -> list[dt.date]:

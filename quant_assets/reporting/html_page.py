@@ -20,18 +20,21 @@ from markupsafe import Markup
 from quant_assets.backtest.accounts import PORTFOLIO
 from quant_assets.backtest.rules import STRATEGIES
 from quant_assets.calendars import session_close
+from quant_assets.models.terms import MODEL_NAME, PERSISTENCE, RIDGE
 from quant_assets.reporting import wording
 from quant_assets.reporting.atomic import write_text
 from quant_assets.reporting.charts import embedded, equity_chart, price_chart
 from quant_assets.reporting.data_section import data_section
 from quant_assets.reporting.geometry import Axis, Track, bar_around_zero, gauge, track
 from quant_assets.reporting.inputs import PerformanceRow, ReportInputs
+from quant_assets.validation.record import MAJORITY
 
 if TYPE_CHECKING:
-    from quant_assets.validation.skill import Skill
+    from quant_assets.validation.record import Record
 
 TEMPLATES = Path(__file__).parent / "templates"
 TOP_IMPORTANCES = 15
+RIVAL_NAMES = {MODEL_NAME: "Model", RIDGE: "Ridge", PERSISTENCE: "Persistence", MAJORITY: "Base rate"}
 STRATEGY_NAMES = {"threshold": "Threshold", "top_fifth": "Top fifth", "buy_and_hold": "Buy and hold"}
 
 
@@ -68,7 +71,7 @@ def render(inputs: ReportInputs) -> str:
             n_universe=inputs.report.height,
             statuses=_statuses(inputs.report),
             today=wording.today_finding(inputs.report, inputs.bands),
-            skill=_skill(inputs.skill),
+            skill=_skill(inputs.record),
             ranking=_ranking(inputs.report),
             strategies=_strategies(inputs),
             names=_names(inputs),
@@ -109,7 +112,8 @@ def _statuses(report: pl.DataFrame) -> list[tuple[str, int]]:
     return list(counts.iter_rows())
 
 
-def _skill(skill: Skill) -> dict[str, Any]:
+def _skill(record: Record) -> dict[str, Any]:
+    skill = record.decides
     auc_axis = Axis.around(0.5, (skill.auc_low, skill.auc_high, skill.auc), 0.02)
     ic_axis = Axis.around(0.0, (skill.rank_ic_low, skill.rank_ic_high, skill.rank_ic), 0.02)
     return {
@@ -121,17 +125,38 @@ def _skill(skill: Skill) -> dict[str, Any]:
         "auc_track": track(auc_axis, mark=0.5, point=skill.auc, low=skill.auc_low, high=skill.auc_high),
         "ic_axis": ic_axis,
         "ic_track": track(ic_axis, mark=0.0, point=skill.rank_ic, low=skill.rank_ic_low, high=skill.rank_ic_high),
-        **_by_year(skill),
+        "rivals": [(RIVAL_NAMES.get(name, name), rival) for name, rival in record.rivals.items()],
+        **_by_year(record),
+        **_by_ticker(record.by_ticker),
     }
 
 
-def _by_year(skill: Skill) -> dict[str, Any]:
-    axis = Axis.around(0.5, [value for _, *values in skill.by_year for value in values], 0.05)
+def _by_year(record: Record) -> dict[str, Any]:
+    rows = record.decides.by_year
+    axis = Axis.around(0.5, [value for _, *values in rows for value in values], 0.05)
+    others = {name: rival for name, rival in list(record.rivals.items())[1:] if name != MAJORITY}  # which ranks no two rows of a quarter
+    beside = {RIVAL_NAMES.get(name, name): {year: auc for year, auc, *_ in rival.by_year} for name, rival in others.items()}
     years = [
-        {"year": year, "auc": auc, "low": low, "high": high, "track": track(axis, mark=0.5, point=auc, low=low, high=high)}
-        for year, auc, low, high in skill.by_year
+        {
+            "year": year,
+            "auc": auc,
+            "low": low,
+            "high": high,
+            "track": track(axis, mark=0.5, point=auc, low=low, high=high),
+            "rivals": [aucs.get(year) for aucs in beside.values()],
+        }
+        for year, auc, low, high in rows
     ]
-    return {"year_axis": axis, "years": years}
+    return {"year_axis": axis, "years": years, "year_rivals": list(beside)}
+
+
+def _by_ticker(rows: pl.DataFrame) -> dict[str, Any]:
+    """The names by their AUC, the highest first; those with one outcome only last."""
+    ordered = rows.sort(pl.col("auc").neg(), "ticker", nulls_last=True).rows(named=True)
+    axis = Axis.around(0.5, [row[name] for row in ordered for name in ("auc", "low", "high") if row["auc"] is not None], 0.05)
+    for row in ordered:
+        row["track"] = None if row["auc"] is None else track(axis, mark=0.5, point=row["auc"], low=row["low"], high=row["high"])
+    return {"name_axis": axis, "names": ordered}
 
 
 def _ranking(report: pl.DataFrame) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from quant_assets.backtest.metrics import Performance
 from quant_assets.settings import Signal
 
 if TYPE_CHECKING:
-    from quant_assets.validation.skill import Skill
+    from quant_assets.validation.record import Record
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ReportInputs:
         bollinger_lower; prices adjusted as of `as_of`, null where not defined; the last 252 sessions of a name are drawn.
     equity : `equity` rows, all strategies and accounts.
     performance : figures of the accounts in `equity`.
-    skill : the out-of-sample record; one without rows when no score has come due.
+    record : of the scores out of sample; one without rows when none has come due.
     importances : (feature, share of gain), shares of all features sum to one.
     model : None when no model has been trained.
     scorecard : the newest `quality_scorecard` rows up to `as_of`, of one session; none before the first.
@@ -76,7 +76,7 @@ class ReportInputs:
     prices: pl.DataFrame
     equity: pl.DataFrame
     performance: Sequence[PerformanceRow]
-    skill: Skill
+    record: Record
     importances: Sequence[tuple[str, float]]
     model: ModelCard | None
     scorecard: pl.DataFrame

@@ -66,6 +66,15 @@ def skill_findings(skill: Skill) -> list[str]:
     return [finding for finding in (_auc_finding(skill), _rank_ic_finding(skill), _log_loss_finding(skill)) if finding]
 
 
+def skill_line(skill: Skill) -> str:
+    """AUC, log-loss and rank IC with their 95 % intervals, in a line."""
+    if skill.auc is None:
+        return "no score has come due"
+    auc = f"AUC {number(skill.auc)} ({interval(skill.auc_low, skill.auc_high)}), log-loss {number(skill.log_loss, 5)}"
+    ic = f", rank IC {signed(skill.rank_ic)} ({interval(skill.rank_ic_low, skill.rank_ic_high, sign=True)})"
+    return auc if skill.rank_ic is None else auc + ic
+
+
 def _auc_finding(skill: Skill) -> str:
     measured = f"AUC {number(skill.auc)}"
     if skill.auc_low is None or skill.auc_high is None:

@@ -1,4 +1,5 @@
-"""What of the portfolio's accounts is kept in MLflow: a run for the last quarter that has ended, with figures, pictures and journal.
+"""What of the portfolio's accounts, and of the record of the scores that they traded, is kept in MLflow: a run for the last quarter that
+has ended, with figures, pictures, tables and journal.
 
 The quarter that is still running is not: it is booked anew each night, and a night that trains nothing should not wait for MLflow.
 """
@@ -16,10 +17,14 @@ import polars as pl
 from quant_assets.backtest.accounts import PORTFOLIO
 from quant_assets.calendars import Window, sessions
 from quant_assets.steps.models import registry
+from quant_assets.steps.records import record_of
+from quant_assets.validation.record import Record
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+OF_RECORD = ("n_rows", "auc", "auc_low", "auc_high", "log_loss", "rank_ic", "rank_ic_low", "rank_ic_high")
 
 
 def ended_quarter(work: Workspace, windows: Mapping[str, Window]) -> str | None:
@@ -40,9 +45,13 @@ def log_quarter(work: Workspace, partition: str, quarter: Window, *, picture: Fi
         return None
     sheet = gather(work, equity, since, names=None, notes=())
     figures = {f"{one.key}.{name}": value for one in sheet.strategies for name, value in measure(one.track).items()}
+    record = record_of(work, until=sessions(quarter)[-1])
+    figures |= {f"{name}.{figure}": getattr(skill, figure) for name, skill in record.rivals.items() for figure in OF_RECORD}
     rules = equity.sort("strategy", "session").select("strategy", "rule", "scores").unique(maintain_order=True)
     with tempfile.TemporaryDirectory() as folder:
         write_tear_sheet(sheet, Path(folder) / "tear_sheet.html")
+        record.by_ticker.write_csv(Path(folder) / "auc_by_name.csv")
+        _by_year(record).write_csv(Path(folder) / "auc_by_year.csv")
         return log_accounts(
             registry(work),
             partition=partition,
@@ -51,3 +60,10 @@ def log_quarter(work: Workspace, partition: str, quarter: Window, *, picture: Fi
             pictures={"accounts.png": picture},
             files=Path(folder),
         )
+
+
+def _by_year(record: Record) -> pl.DataFrame:
+    """model, year, auc, low, high (95 %)."""
+    rows = [(name, *year) for name, skill in record.rivals.items() for year in skill.by_year]
+    schema = {"model": pl.String, "year": pl.Int64, **dict.fromkeys(("auc", "low", "high"), pl.Float64)}
+    return pl.DataFrame(rows, schema=schema, orient="row")

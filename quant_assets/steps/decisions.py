@@ -21,7 +21,8 @@ from quant_assets.planning import DECIDING, losses, reasons
 from quant_assets.schemas import TABLES
 from quant_assets.steps.features import feature_rows
 from quant_assets.steps.guard import note, ready
-from quant_assets.steps.models import record_of, registry, trained_at
+from quant_assets.steps.models import registry, trained_at
+from quant_assets.steps.records import skill_of
 from quant_assets.steps.result import StepResult
 from quant_assets.universe import Listing
 from quant_assets.workspace import Workspace
@@ -64,7 +65,7 @@ def synthesise(work: Workspace, tickers: Sequence[str], windows: Windows, *, run
     for night in nights(work, windows):
         session, day = night.as_of, day_window(night.as_of)
         names = ready(work, night.decidable(tickers), {"signal": day})
-        skill = record_of(night)
+        skill = skill_of(night)
         signals = work.lake.scan("signal", keys=names.tickers, window=day).sort("ticker").collect()
         written = [write_by_rules(row, skill, threshold=work.settings.signal.score_threshold) for row in signals.iter_rows(named=True)]
         rows = spec.conform(pl.DataFrame([one.model_dump() | {"risks": list(one.risks)} for one in written], schema=spec.schema))

@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from quant_assets.calendars import Window
@@ -14,16 +16,19 @@ from quant_assets.features.catalog import feature_set_hash
 from quant_assets.interrupts import held_back
 from quant_assets.lake import coverage
 from quant_assets.membership import inside
+from quant_assets.models import rivals
 from quant_assets.models.pooled import TrainedModel, importances, predict, train, training_rows, with_history
-from quant_assets.models.terms import MODEL_NAME
+from quant_assets.models.terms import LAST_MOVE, MODEL_NAME
 from quant_assets.schemas import TABLES
 from quant_assets.steps.features import feature_rows, tables_of_model
 from quant_assets.steps.guard import note, ready
 from quant_assets.steps.result import StepResult
-from quant_assets.validation.skill import Skill, measure
+from quant_assets.steps.tuning import chosen
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
+    import xgboost as xgb
+
     from quant_assets.models.registry import ModelRegistry
 
 Windows = Mapping[str, Window]
@@ -32,10 +37,11 @@ Windows = Mapping[str, Window]
 def registry(work: Workspace) -> ModelRegistry:
     from quant_assets.models.registry import ModelRegistry  # MLflow takes two seconds to import: only for who reads or writes models
 
-    return ModelRegistry(work.settings.mlflow_uri, work.settings.mlflow_artifacts)
+    settings, server = work.settings, work.settings.models.tracking_uri
+    return ModelRegistry(server or settings.mlflow_uri, None if server else settings.mlflow_artifacts, settings.waiting_runs)
 
 
-def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
+def train_pooled_models(work: Workspace, windows: Windows, *, run_id: str | None = None) -> StepResult:
     """One model a cut-off on all names whose history before it is complete, each on the days on which it was eligible; the night's own
     cut-off gets bootstrap members and is registered. The figures are those of the last one. A cut-off that cannot be trained is withheld
     and does not stop the others.
@@ -46,7 +52,7 @@ def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
     """
     last = max(window.start for window in windows.values())
     learnt = Window(work.history.start, last)
-    features = feature_rows(work, work.model_features, learnt)
+    features = feature_rows(work, read_of(work), learnt)
     labels = work.lake.scan("labels", window=learnt).filter(pl.col("label_end") <= work.as_of).collect()
     models = registry(work)
     rows = []
@@ -58,20 +64,46 @@ def train_pooled_models(work: Workspace, windows: Windows) -> StepResult:
             try:
                 pool = complete_names(work, Window(work.history.start, window.start))
                 pooled = features.filter(pl.col("ticker").is_in(pool))
-                known = inside(training_rows(pooled, labels, window.start), work.eligible())
-                model = train(known, window.start, with_members=current, features=work.model_features)
+
+                def learnable(cutoff: dt.date, pooled: pl.DataFrame = pooled) -> pl.DataFrame:
+                    return inside(training_rows(pooled, labels, cutoff), work.eligible())
+
+                known, tuned = learnable(window.start), chosen(work, MODEL_NAME, window.start, learnable)
+                model = train(
+                    known,
+                    window.start,
+                    features=work.model_features,
+                    with_members=current,
+                    with_evidence=current,
+                    parameters=tuned.parameters,
+                )
+                beside = rivals.taught(known, work.model_features)
             except (LookbackIncomplete, ModelError) as error:
                 refused[key] = error
                 continue
-            run_id = models.log(model, partition=key)
-            rows.append(_as_row(model, run_id, work.membership.version(window.start) if work.membership else None))
-            work.lake.replace("model_runs", rows[-1], keys=None, window=Window(window.start, window.start + dt.timedelta(days=1)))
-            figures = {"importances": dict(importances(model.booster)), "pool": pool}
+            logged = models.log(
+                model,
+                partition=key,
+                by_fold=tuned.by_fold,
+                trials=tuned.trials,
+                files=beside,
+                dagster_run=run_id,
+                register=current,
+            )
+            rows.append(model_row(work, model, logged.run_id, name=MODEL_NAME))
+            day = Window(window.start, window.start + dt.timedelta(days=1))
+            work.lake.replace("model_runs", rows[-1], keys=None, window=day, scope={"model": MODEL_NAME})
+            figures = {"gains": importances(model.booster), "page": models.page(logged.run_id), "pool": pool}
             if current:
-                figures["registered_version"] = models.register(run_id, model)
+                figures["registered_version"] = logged.version
     if not rows:
         raise next(iter(refused.values()))
     return StepResult(pl.concat(rows), figures, withheld={(coverage.ALL, key): str(error) for key, error in refused.items()})
+
+
+def read_of(work: Workspace) -> list[str]:
+    """The features that the model and its rivals read."""
+    return list(dict.fromkeys((*work.model_features, LAST_MOVE)))
 
 
 def complete_names(work: Workspace, window: Window) -> list[str]:
@@ -102,44 +134,70 @@ def score_quarters(work: Workspace, tickers: Sequence[str], windows: Windows, *,
     for window in windows.values():
         asked = work.known(window)
         trained = trained_at(work, window.start)
-        booster = models.load(trained["model_run_id"]).booster
+        stored = models.load(trained["model_run_id"])
+        booster = stored.booster
         check_feature_set(trained, booster.feature_names or (), work.model_features)
-        features = feature_rows(work, work.model_features, Window(work.history.start, asked.end), tickers=names.tickers)
-        old_enough = with_history(features).filter(pl.col("session") >= asked.start)
-        predicted = pl.Series("score", predict(booster, old_enough, features=work.model_features))
-        scores = old_enough.select("ticker", "session").with_columns(predicted)
-        every = features.filter(pl.col("session") >= asked.start).select("ticker", "session")
-        rows = every.join(scores, on=["ticker", "session"], how="left").with_columns(
-            model=pl.lit(MODEL_NAME),
-            base_rate=pl.lit(trained["base_rate"], dtype=pl.Float64),
-            cutoff=pl.lit(window.start, dtype=pl.Date),
-            model_run_id=pl.lit(trained["model_run_id"]),
-        )
-        rows = TABLES["oos_predictions"].conform(rows.select(list(TABLES["oos_predictions"].schema)))
+        features = feature_rows(work, read_of(work), Window(work.history.start, asked.end), tickers=names.tickers)
+        rows = scored(features, booster, trained, asked, work.model_features)
         work.lake.replace("oos_predictions", rows, keys=names.tickers, window=asked, scope={"model": MODEL_NAME})
+        for name, mine in scored_by_rivals(features, stored.files, trained, asked).items():
+            work.lake.replace("oos_predictions", mine, keys=names.tickers, window=asked, scope={"model": name})
         parts.append(rows)
     withheld = names.withheld(list(windows))
     note(work, "oos_predictions", tickers, windows, run_id=run_id, withheld=withheld)
-    scored = pl.concat(parts)
-    return StepResult(scored, {"without_score": scored["score"].null_count()}, withheld=withheld)
+    every = pl.concat(parts)
+    return StepResult(every, {"without_score": every["score"].null_count()}, withheld=withheld)
 
 
-def record_of(work: Workspace) -> Skill:
-    """The out-of-sample record up to `as_of`: every score of the universe's names, on the days on which they were eligible, whose label is
-    known by then."""
-    names = work.universe.tickers
-    scores = work.lake.scan("oos_predictions", keys=names, window=work.out_of_sample, scope={"model": MODEL_NAME})
-    labels = work.lake.scan("labels", window=work.out_of_sample).filter(pl.col("label_end") <= work.as_of)
-    scored = scores.join(labels, on=["ticker", "session"]).select("ticker", "session", "score", "base_rate", "label", "ret").collect()
-    return measure(inside(scored, work.eligible()), threshold=work.settings.signal.score_threshold)
+def scored(features: pl.DataFrame, booster: xgb.Booster, trained: Mapping[str, Any], asked: Window, names: Sequence[str]) -> pl.DataFrame:
+    """Rows of `oos_predictions` in the window, one for each of the feature rows.
+
+    Parameters
+    ----------
+    features : every row of each name from its listing to the end of the window.
+    trained : the row of `model_runs` of the booster.
+    names : of the features, in the order in which the booster learned them.
+    """
+    old_enough = with_history(features).filter(pl.col("session") >= asked.start)
+    every = features.filter(pl.col("session") >= asked.start)
+    return _as_stored(every, old_enough, predict(booster, old_enough, features=names), trained["model"], trained)
 
 
-def trained_at(work: Workspace, cutoff: dt.date) -> dict[str, Any]:
+def scored_by_rivals(
+    features: pl.DataFrame, stored: Mapping[str, bytes], trained: Mapping[str, Any], asked: Window
+) -> dict[str, pl.DataFrame]:
+    """As `scored`, of each baseline that is kept with the model."""
+    old_enough = with_history(features).filter(pl.col("session") >= asked.start)
+    every = features.filter(pl.col("session") >= asked.start)
+    return {name: _as_stored(every, old_enough, score, name, trained) for name, score in rivals.scores(stored, old_enough).items()}
+
+
+def _as_stored(
+    every: pl.DataFrame, old_enough: pl.DataFrame, score: npt.NDArray[np.float64], model: str, trained: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Rows of `oos_predictions`: one for each of `every`, with the score of those that are old enough."""
+    scores = old_enough.select("ticker", "session", score=pl.Series(score, dtype=pl.Float64))
+    rows = (
+        every.select("ticker", "session")
+        .join(scores, on=["ticker", "session"], how="left")
+        .with_columns(
+            model=pl.lit(model),
+            base_rate=pl.lit(trained["base_rate"], dtype=pl.Float64),
+            cutoff=pl.lit(trained["cutoff"], dtype=pl.Date),
+            model_run_id=pl.lit(trained["model_run_id"]),
+        )
+    )
+    spec = TABLES["oos_predictions"]
+    return spec.conform(rows.select(list(spec.schema)))
+
+
+def trained_at(work: Workspace, cutoff: dt.date, *, model: str = MODEL_NAME) -> dict[str, Any]:
     """The `model_runs` row of a cut-off. Raises ModelError when there is none."""
     window = Window(cutoff, cutoff + dt.timedelta(days=1))
-    found = work.lake.scan("model_runs", window=window, scope={"model": MODEL_NAME}).collect()
+    found = work.lake.scan("model_runs", window=window, scope={"model": model}).collect()
     if found.is_empty():
-        raise ModelError(f"no {MODEL_NAME} model for cut-off {cutoff}", remedy="materialise pooled_model for that quarter first")
+        asset = "pooled_model" if model == MODEL_NAME else "xgboost_model"
+        raise ModelError(f"no {model} model for cut-off {cutoff}", remedy=f"materialise {asset} for that quarter first")
     return found.row(0, named=True)
 
 
@@ -154,8 +212,10 @@ def check_feature_set(trained: Mapping[str, Any], learned: Sequence[str], today:
         )
 
 
-def _as_row(model: TrainedModel, run_id: str, membership: str | None) -> pl.DataFrame:
+def model_row(work: Workspace, model: TrainedModel, run_id: str, *, name: str) -> pl.DataFrame:
+    """The row of `model_runs` of a trained model."""
     spec = TABLES["model_runs"]
-    values = {name: getattr(model, name) for name in spec.schema if hasattr(model, name)}
-    values |= {"model": MODEL_NAME, "model_run_id": run_id, "members": len(model.members), "membership": membership}
+    values = {column: getattr(model, column) for column in spec.schema if hasattr(model, column)}
+    membership = work.membership.version(model.cutoff) if work.membership else None
+    values |= {"model": name, "model_run_id": run_id, "members": len(model.members), "membership": membership}
     return spec.conform(pl.DataFrame([values], schema=spec.schema))

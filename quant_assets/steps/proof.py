@@ -110,9 +110,7 @@ def prove_computed(work: Workspace, tickers: Sequence[str] | None = None, *, n_c
     telling = sampled(informative_cuts(tables, work.history, n=n_cuts, seed=seed), CUTS_A_KIND * n_cuts, seed=seed)
     cuts = sorted({*telling, *informative_cuts({}, work.out_of_sample, n=n_cuts, seed=seed)})
     scorer = _Scorer(work, names, cuts)
-    tried = [scorer.tried(tables, cut, seed=seed + place) for place, cut in enumerate(cuts)]
-    computed = pl.concat(found for found, _ in tried)
-    compared = pl.concat(counts for _, counts in tried).sum().row(0, named=True)
+    computed, compared = scorer.tried(tables, cuts, seed=seed)
     labels = leaks(labels_as_known, {"prices": tables["prices"]}, cuts, output="labels", seed=seed)
     known_labels = labels_as_known(tables)
     is_score = pl.col("column") == SCORE
@@ -138,29 +136,29 @@ class _Scorer:
         models, quarters = registry(work), {quarter_window(cut) for cut in cuts if cut in work.out_of_sample}
         self.boosters = {quarter: models.load(trained_at(work, quarter.start)["model_run_id"]).booster for quarter in quarters}
 
-    def tried(self, tables: Tables, cut: dt.date, *, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Rows of `lookahead.LEAKS`, and one row that counts the values compared, a column each."""
-        day = cut + dt.timedelta(days=DAYS_AFTER)
-        names = _some_names(tables["prices"], cut, seed)
-        near = {
-            name: rows.filter(pl.col(TABLES[name].event_time) < day, pl.col("ticker").is_in(names) if "ticker" in rows.columns else True)
-            for name, rows in tables.items()
-        }
-        since = cut - dt.timedelta(days=DAYS_BEFORE) - across.BEFORE
+    def tried(self, tables: Tables, cuts: Sequence[dt.date], *, seed: int) -> tuple[pl.DataFrame, dict[str, int]]:
+        """Rows of `lookahead.LEAKS`, and how many values of each column were compared."""
+        tries = [(_near(tables, cut, seed + place), cut) for place, cut in enumerate(cuts)]
+        before = dt.timedelta(days=DAYS_BEFORE) + across.BEFORE
+        windows = [Window(cut - before, dt.date.max) for cut in cuts for _ in range(1 + FUTURES)]
         first: list[pl.DataFrame] = []
 
         def builds(several: Sequence[Tables]) -> list[pl.DataFrame]:
-            rows = self.rows(several, Window(since, dt.date.max))
-            first.append(rows[0])
+            # all together, since to plan hundreds of expressions takes longer than to evaluate them on a few names
+            rows = self.rows(several, windows)
+            first.extend(rows[:: 1 + FUTURES])
             return rows
 
-        found = leaks_of_each(builds, near, [cut], seed=seed)
-        counts = known("features", first[0], cut).select(pl.all().exclude(*KEY).count().cast(pl.Int64) * FUTURES)
-        return found, counts
+        found = leaks_of_each(builds, tries, seed=seed)
+        values = pl.all().exclude(*KEY)
+        counts = pl.concat(
+            known("features", rows, cut).select(values.count().cast(pl.Int64)) for rows, cut in zip(first, cuts, strict=True)
+        )
+        return found, {name: FUTURES * n for name, n in counts.sum().row(0, named=True).items()}
 
-    def rows(self, several: Sequence[Tables], window: Window) -> list[pl.DataFrame]:
-        """ticker, session, every feature of bars and across names, score of the window, from each of the tables."""
-        alone = compute_each(several, window=window)
+    def rows(self, several: Sequence[Tables], windows: Sequence[Window]) -> list[pl.DataFrame]:
+        """ticker, session, every feature of bars and across names, score, from each of the tables in its window."""
+        alone = compute_each(several, windows)
         beside = [self.across_and_scores(rows, tables).drop(KEY) for rows, tables in zip(alone, several, strict=True)]
         return [pl.concat(both, how="horizontal") for both in zip(alone, beside, strict=True)]  # of the same keys in the same order
 
@@ -178,6 +176,15 @@ class _Scorer:
             scores = pl.Series(SCORE, predict(booster, mine, features=self.work.model_features), dtype=pl.Float64)
             parts.append(mine.select(KEY).with_columns(scores))
         return beside.join(pl.concat(parts), on=KEY, how="left", maintain_order="left")
+
+
+def _near(tables: Tables, cut: dt.date, seed: int) -> dict[str, pl.DataFrame]:
+    """What the cut is tried on: a few names, and all that is until DAYS_AFTER it."""
+    day, names = cut + dt.timedelta(days=DAYS_AFTER), _some_names(tables["prices"], cut, seed)
+    return {
+        name: rows.filter(pl.col(TABLES[name].event_time) < day, pl.col("ticker").is_in(names) if "ticker" in rows.columns else True)
+        for name, rows in tables.items()
+    }
 
 
 def _some_names(prices: pl.DataFrame, cut: dt.date, seed: int) -> list[str]:

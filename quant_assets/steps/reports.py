@@ -21,7 +21,8 @@ from quant_assets.reporting import wording
 from quant_assets.reporting.csv_table import write_csv
 from quant_assets.reporting.html_page import write_html
 from quant_assets.reporting.inputs import ModelCard, PerformanceRow, ReportInputs
-from quant_assets.steps.models import record_of, registry, trained_at
+from quant_assets.steps.models import registry, trained_at
+from quant_assets.steps.records import record_of
 from quant_assets.workspace import Workspace
 
 CHART_SESSIONS = 252
@@ -53,7 +54,7 @@ def write_report(work: Workspace) -> tuple[Path, Path]:
 def gather(work: Workspace, report: pl.DataFrame) -> ReportInputs:
     """Everything the page shows, as known at `as_of`."""
     day = day_window(work.as_of)
-    skill = record_of(work)
+    record = record_of(work)
     trained = trained_at(work, work.cutoff)
     booster = registry(work).load(trained["model_run_id"]).booster
     equity = work.lake.scan("equity", window=work.out_of_sample).collect()
@@ -64,7 +65,7 @@ def gather(work: Workspace, report: pl.DataFrame) -> ReportInputs:
         feature_set=trained["feature_set"],
         base_rate=trained["base_rate"],
         best_round=trained["best_round"],
-        unproven=skill.unproven,
+        unproven=record.decides.unproven,
     )
     return ReportInputs(
         as_of=work.as_of,
@@ -75,7 +76,7 @@ def gather(work: Workspace, report: pl.DataFrame) -> ReportInputs:
         prices=chart_prices(work),
         equity=equity,
         performance=accounts(work.lake, equity, work.out_of_sample),
-        skill=skill,
+        record=record,
         importances=importances(booster),
         model=card,
         scorecard=newest_scorecard(work),

@@ -1,6 +1,6 @@
 """Steps that judge the out-of-sample scores as a signal: how they ranked what followed, and what the user's rule hangs on.
 
-The accounts themselves are `backtests.py`'s business; whether the scores are any good as probabilities, `models.record_of`'s.
+The accounts themselves are `backtests.py`'s business; whether the scores are any good as probabilities, `records.py`'s.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from quant_assets.eligibility import tradable_tickers
 from quant_assets.lake import coverage
 from quant_assets.membership import inside
 from quant_assets.models.terms import HORIZON_SESSIONS, MODEL_NAME
+from quant_assets.reporting import wording
 from quant_assets.schemas import TABLES
+from quant_assets.steps.records import record_of
 from quant_assets.steps.result import StepResult
 from quant_assets.validation.signal_quality import measure, summary
 from quant_assets.workspace import Workspace
@@ -45,8 +47,10 @@ def judge_scores(work: Workspace, windows: Windows) -> StepResult:
     rows = told_among(work, within, among).with_columns(model=pl.lit(MODEL_NAME)).select(list(spec.schema))
     work.lake.replace("signal_quality", rows, keys=None, window=asked, scope={"model": MODEL_NAME})
     last, window = max(windows.items())
+    beside = record_of(work)
     figures = {
         "record": _by_horizon(days),
+        "beside_baselines": {name: wording.skill_line(skill) for name, skill in beside.rivals.items()},
         f"quarter {last}": _by_horizon(days.filter(pl.col("session").is_between(window.start, window.end, closed="left"))),
         "by_year": summary(days.filter(horizon=HORIZON_SESSIONS).with_columns(year=pl.col("session").dt.year()), "year"),
     }

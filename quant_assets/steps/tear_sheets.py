@@ -5,22 +5,28 @@ How it looks is `reporting/tear_sheet.py`'s business; booking the accounts, `bac
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from quant_assets.backtest.accounts import PORTFOLIO
+from quant_assets.backtest.ratios import SESSIONS_A_YEAR
 from quant_assets.backtest.rules import STRATEGIES
 from quant_assets.backtest.sleeves import together
+from quant_assets.backtest.thresholds import STRATEGY as SWEPT
 from quant_assets.backtest.track import Track
 from quant_assets.calendars import Window
 from quant_assets.errors import LakeError, QuantAssetsError
 from quant_assets.features.compute import INDEX_SERIES
+from quant_assets.models.terms import MODEL_NAME
 from quant_assets.reporting import wording
 from quant_assets.reporting.html_page import STRATEGY_NAMES
 from quant_assets.reporting.tear_sheet import Market, Strategy, Sweep, TearSheet
+from quant_assets.validation.sharpe import Trials
 from quant_assets.workspace import Workspace
 
 LISTED_NAMES = 3
@@ -47,6 +53,8 @@ def gather(work: Workspace, equity: pl.DataFrame, window: Window, *, names: Sequ
     accounts = {key: _together(rows.filter(strategy=key)) for key in STRATEGIES if rows.filter(strategy=key).height}
     market, told = _market(work, window, next(iter(accounts.values())), closed)
     prices = work.lake.scan("prices", keys=sorted({*closed["ticker"], *(names or ())}), window=window).collect()
+    sweep = _sweep(work, window) if names is None else None
+    trials, uncounted = _trials(work, sweep) if sweep else (None, [])
     return TearSheet(
         subject=_subject(keys),
         account=_account(keys),
@@ -55,16 +63,19 @@ def gather(work: Workspace, equity: pl.DataFrame, window: Window, *, names: Sequ
                 key,
                 STRATEGY_NAMES[key],
                 rows.filter(strategy=key).sort("session")["rule"][-1],
-                Track.of(account, closed.filter(strategy=key), market.wealth if market else None),
+                dataclasses.replace(
+                    Track.of(account, closed.filter(strategy=key), market.wealth if market else None),
+                    trials=trials if key == SWEPT else None,
+                ),
             )
             for key, account in accounts.items()
         ],
         market=market,
         no_market=told or "",
         prices=prices,
-        sweep=_sweep(work, window) if names is None else None,
+        sweep=sweep,
         no_sweep="no other threshold is stored" if names is None else "other thresholds are tried on the account over all names alone",
-        notes=[*notes, *_late(rows)],
+        notes=[*notes, *_late(rows), *uncounted],
     )
 
 
@@ -130,6 +141,23 @@ def _market(work: Workspace, window: Window, account: pl.DataFrame, trades: pl.D
     except QuantAssetsError as error:
         return None, f"no index to compare with: {INDEX_SERIES}: {error}"
     return Market("S&P 500", "the S&P 500 is its price index, without dividends and costs", wealth), None
+
+
+def _trials(work: Workspace, sweep: Sweep) -> tuple[Trials | None, list[str]]:
+    """What was tried before the user's rule: the settings of its model that MLflow knows of, each at the thresholds of the sweep; or why
+    they could not be counted.
+
+    Only the thresholds' Sharpe ratios are stored; their variance stands for that of all trials.
+    """
+    from quant_assets.models.model_listing import n_trials  # MLflow takes two seconds to import
+    from quant_assets.steps.models import registry
+
+    try:
+        n_settings = n_trials(registry(work).tracking, MODEL_NAME)
+    except QuantAssetsError as error:
+        return None, [f"The Sharpe ratio is not deflated: {error}"]
+    ratios = sweep.rows["sharpe"].drop_nulls().to_numpy() / math.sqrt(SESSIONS_A_YEAR)
+    return Trials(max(n_settings, 1) * sweep.rows.height, Trials.of(ratios).variance if ratios.size else 0.0), []
 
 
 def _sweep(work: Workspace, window: Window) -> Sweep | None:

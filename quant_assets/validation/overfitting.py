@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from quant_assets.errors import BadArgument
+from quant_assets.validation.return_matrix import Floats, matrix_of_sets
 
 N_GROUPS = 16
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def overfitting(returns: Floats, *, n_groups: int = N_GROUPS) -> Overfitting:
     BadArgument : fewer than two sets, an odd number of groups, fewer than two sessions a group, a missing return, or a set that stands
         still in half of the groups, which has no Sharpe ratio there.
     """
-    groups = _groups(np.asarray(returns, dtype=np.float64), n_groups)
+    groups = _groups(matrix_of_sets(returns), n_groups)
     n_sets, _, size = groups.shape
     mean = groups.mean(axis=(1, 2))
     away = groups - mean[:, None, None]
@@ -79,16 +79,10 @@ def _sharpe(sums: Floats, squares: Floats, mean: Floats, size: int) -> Floats:
 
 def _groups(returns: Floats, n_groups: int) -> Floats:
     """(n_sets, n_groups, sessions a group)."""
-    if returns.ndim != 2 or len(returns) < 2:
-        raise BadArgument(
-            f"returns have the shape {returns.shape}, not (sets, sessions) with two sets", remedy="pass one row of daily returns a set"
-        )
+    if len(returns) < 2:
+        raise BadArgument("of one set none is the best (limit: two)", remedy="pass the returns of every set that was tried")
     if n_groups < 2 or n_groups % 2:
         raise BadArgument(f"{n_groups} groups have no halves (limit: an even number from 2)", remedy="pass an even number")
-    if not np.isfinite(returns).all():
-        raise BadArgument(
-            f"{int((~np.isfinite(returns)).sum())} returns are missing (limit 0)", remedy="run every set over the same sessions"
-        )
     n = returns.shape[1]
     size = n // n_groups
     if size < 2:

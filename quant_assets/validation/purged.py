@@ -1,5 +1,6 @@
-"""Which labelled rows may be learned from at a cut-off: labels that ended before it, minus an embargo. Splitters for
-cross-validation will live beside this; models live in `models/`.
+"""Which labelled rows may be learned from at a cut-off: labels that ended before it, minus an embargo; and where an embargo ends.
+
+Splitters for cross-validation are `k_fold.py`, `combinatorial.py` and `walk_forward.py`; models live in `models/`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import datetime as dt
 
 import polars as pl
 
-from quant_assets.calendars import session_offset, session_on_or_after
+from quant_assets.calendars import session_offset, session_on_or_after, session_on_or_before
 
 EMBARGO_SESSIONS = 5
 
@@ -16,6 +17,11 @@ EMBARGO_SESSIONS = 5
 def embargoed(boundary: dt.date, *, embargo_sessions: int = EMBARGO_SESSIONS) -> dt.date:
     """The session that a label must have ended before, so that `embargo_sessions` sessions lie between it and the boundary."""
     return session_offset(session_on_or_after(boundary), -embargo_sessions)
+
+
+def embargoed_until(last: dt.date, *, embargo_sessions: int = EMBARGO_SESSIONS) -> dt.date:
+    """The `embargo_sessions`-th session after a tested block whose labels had ended by `last`: no label learned from starts by then."""
+    return max(last, session_offset(session_on_or_before(last), embargo_sessions))
 
 
 def learnable(rows: pl.DataFrame, boundary: dt.date, *, embargo_sessions: int = EMBARGO_SESSIONS) -> pl.DataFrame:

@@ -13,6 +13,9 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
+import numpy.typing as npt
+
 from quant_assets.errors import BadArgument
 
 NORMAL = NormalDist()
@@ -82,6 +85,21 @@ class Trials:
         if not 0 <= self.variance < math.inf:
             remedy = "pass the variance of the trials' Sharpe ratios"
             raise BadArgument(f"a variance of {self.variance} (limit: finite, at least 0)", remedy=remedy)
+
+    @classmethod
+    def of(cls, sharpes: npt.ArrayLike) -> Trials:
+        """From the ratio of each trial, (n_trials,), per return, the chosen one included; a single one has variance 0.
+
+        Raises
+        ------
+        BadArgument : no trial, or ratios that are not numbers.
+        """
+        ratios = np.asarray(sharpes, dtype=np.float64)
+        unknown = int((~np.isfinite(ratios)).sum())
+        if unknown:
+            remedy = "leave out trials whose returns do not vary: they have none"
+            raise BadArgument(f"{unknown} of {ratios.size} Sharpe ratios are not numbers (limit 0)", remedy=remedy)
+        return cls(ratios.size, float(ratios.var(ddof=1)) if ratios.size > 1 else 0.0)
 
 
 def probabilistic_sharpe(estimate: SharpeEstimate, benchmark: float = 0.0) -> float:

@@ -44,6 +44,13 @@ def ic(score: str, ret: str) -> pl.Expr:
     return pl.when(_vary(score, ret)).then(pl.corr(score, ret))
 
 
+def quantile_within_session(column: str) -> pl.Expr:
+    """1 (lowest) to QUANTILES of the values of one `session`; equal values are never parted."""
+    edges = np.linspace(0, 1, QUANTILES + 1)[1:-1]
+    above = (pl.col(column) > pl.col(column).quantile(edge, "linear").over("session") for edge in edges)
+    return 1 + pl.sum_horizontal(above)
+
+
 def forward_returns(prices: pl.LazyFrame, *, as_of: dt.date, horizons: Sequence[int] = HORIZONS) -> pl.DataFrame:
     """Total returns from each close over the next exchange sessions, as table `labels` measures them over three.
 
@@ -104,7 +111,7 @@ def by_session(scores: pl.DataFrame, returns: pl.DataFrame, *, horizons: Sequenc
     # not by ticker too, which takes three times as long: rows keep the order in which they came
     rows = scored.join(returns, on=["ticker", "session"], how="left", maintain_order="left").sort("session", maintain_order=True)
     _refuse_repeated(rows)
-    rows = rows.with_columns(quantile=_quantile(), place=pl.col("session").rle_id().cast(pl.Int64))
+    rows = rows.with_columns(quantile=quantile_within_session("score"), place=pl.col("session").rle_id().cast(pl.Int64))
     figures = [figure.alias(f"{name}_{horizon}") for horizon in horizons for name, figure in _figures(f"ret_{horizon}").items()]
     days = rows.group_by("session", "place", maintain_order=True).agg(pl.len().cast(pl.Int64).alias("scored"), *figures)
     top = rows.filter(quantile=QUANTILES).select("ticker", "place")
@@ -171,13 +178,6 @@ def _vary(score: str, ret: str) -> pl.Expr:
     both = pl.col(score).is_not_null() & pl.col(ret).is_not_null()
     spread = [pl.col(name).filter(both).max() > pl.col(name).filter(both).min() for name in (score, ret)]
     return pl.all_horizontal(both.sum() >= MIN_NAMES, *spread)
-
-
-def _quantile() -> pl.Expr:
-    """1 (lowest scores) to QUANTILES within the session."""
-    edges = np.linspace(0, 1, QUANTILES + 1)[1:-1]
-    above = (pl.col("score") > pl.col("score").quantile(edge, "linear").over("session") for edge in edges)
-    return 1 + pl.sum_horizontal(above)
 
 
 def _figures(ret: str) -> dict[str, pl.Expr]:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skfolio.model_selection import CombinatorialPurgedCV
 
-from quant_assets.backtest.combinatorial import path_splits, paths, splits, train_places
+from quant_assets.backtest.combinatorial import paths, train_places
 from quant_assets.errors import BadArgument
+from quant_assets.validation.combinatorial import path_splits, splits
 
 RETURNS = np.random.default_rng(4).normal(0.0003, 0.01, (5, 300))
 

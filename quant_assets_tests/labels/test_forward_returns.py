@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from quant_assets.calendars import Window, session_offset, session_table
+from quant_assets.calendars import Window, session_offset
 from quant_assets.errors import BadArgument
-from quant_assets.labels.forward_returns import forward_return_labels
+from quant_assets.labels.forward_returns import forward_magnitude_labels, forward_return_labels
 from quant_assets.schemas import TABLES
 from quant_assets_tests.features.panels import SESSIONS, bars
+from quant_assets_tests.labels.tapes import CALENDAR, hand_made
 
-CALENDAR = session_table(Window(dt.date(2010, 1, 1), dt.date(2013, 1, 1)))
 HALTED = SESSIONS[100:108]
 PRICES = pl.concat([bars("AAA"), bars("BBB").filter(~pl.col("session").is_in(HALTED)), bars("CCC").sample(fraction=0.8, seed=5)])
 LAST = SESSIONS[259]
@@ -22,15 +22,6 @@ LAST = SESSIONS[259]
 
 def labels(prices: pl.DataFrame = PRICES, **options: object) -> pl.DataFrame:
     return forward_return_labels(prices.lazy(), CALENDAR, **{"as_of": LAST} | options)
-
-
-def hand_made(closes: dict[dt.date, float], **columns: dict[dt.date, float]) -> pl.DataFrame:
-    days = list(closes)
-    frame = bars("AAA", n=len(days), actions=False).with_columns(session=pl.Series(days), close=pl.Series(list(closes.values())))
-    return frame.with_columns(
-        pl.Series("split_factor", [columns.get("split_factor", {}).get(day, 1.0) for day in days]),
-        pl.Series("dividend", [columns.get("dividend", {}).get(day, 0.0) for day in days]),
-    )
 
 
 def naive_labels(prices: pl.DataFrame, horizon: int, as_of: dt.date) -> list[tuple[object, ...]]:
@@ -55,6 +46,13 @@ def test_against_a_loop(horizon: int, as_of: dt.date):
     expected = pl.DataFrame(naive_labels(PRICES, horizon, as_of), schema=TABLES["labels"].schema, orient="row")
     assert_frame_equal(labels(horizon=horizon, as_of=as_of), expected, rel_tol=1e-9, abs_tol=1e-12)
     assert expected["label"].null_count() > horizon
+
+
+def test_a_magnitude_is_the_return_itself():
+    magnitudes = forward_magnitude_labels(PRICES.lazy(), CALENDAR, horizon=5, as_of=LAST)
+    directions = labels(horizon=5)
+    assert_frame_equal(magnitudes.with_columns(label=pl.col("ret").gt(0).cast(pl.Int8)), directions, check_exact=True)
+    assert magnitudes["label"].equals(directions["ret"], null_equal=True)
 
 
 def test_the_frame_is_the_declared_table():

@@ -46,11 +46,10 @@ def test_everything_again_changes_no_row(finished: Home, copy: Callable[[], Home
     assert_same_rows(home, finished)
 
 
-@pytest.mark.parametrize("end", ["2011-12-30", "2012-11-15"])
-def test_the_past_again_knows_what_is_known_today(finished: Home, copy: Callable[[], Home], end: str):
-    """An end before the first decision, and one in the middle of a quarter: known labels stay known, old models get no members."""
+def test_the_past_again_knows_what_is_known_today(finished: Home, copy: Callable[[], Home]):
+    """An end in the middle of a quarter: known labels stay known, old models get no members."""
     home = copy()
-    done = home.run("backfill", "--start", "2011-10-03", "--end", end, "--tables", "prices,features,labels,model_runs,equity")
+    done = home.run("backfill", "--start", "2012-07-02", "--end", "2012-11-15", "--tables", "prices,features,labels,model_runs,equity")
     assert done.returncode == 0, done.stderr
     assert "What follows from it is not up to date: features" in done.stdout  # those of the year after, made from the older bars
     assert_same_rows(home, finished)
@@ -87,14 +86,12 @@ def test_a_failure_leaves_exactly_its_cells_missing(tmp_path: Path):
     assert home.run("backfill", "--only-missing", *tables, "--plan").stdout.startswith("Nothing to do")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_it_goes_on_where_it_was_stopped(finished: Home, copy: Callable[[], Home], number: signal.Signals):
+def test_it_goes_on_where_it_was_killed(finished: Home, copy: Callable[[], Home]):
     home = copy()
     command = home.command("backfill", "--start", "2011-01-01", "--tables", "prices,features,labels,model_runs")
     with subprocess.Popen(command, env=home.environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         read_until(running.stderr, "[train 2/")
-        os.killpg(running.pid, number)
-    assert running.returncode == (1 if number == signal.SIGINT else -signal.SIGKILL)
+        os.killpg(running.pid, signal.SIGKILL)
     code, told = home.json("backfill", "--start", "2011-01-01", "--tables", "prices,features,labels,model_runs")
     assert code == 0
     assert told["skipped"] >= 3  # one more where the signal came when the second was done

@@ -23,19 +23,25 @@ from quant_assets.calendars import year_window
 from quant_assets_tests.night.homes import Home, new_home, read_until
 from quant_assets_tests.night.test_restoring import ALL_TABLES, assert_same_rows
 from quant_assets_tests.operate.daemon import Daemon, instance_of, running, until, worker_of
-from quant_assets_tests.operate.test_backfill_from_the_ui import SETTINGS, UNIVERSE, launch_backfill, status_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 NOTHING_TO_DO = "nothing to do"
+FOUR_NAMES = """ticker,source,listed
+AAPL,bokeh,2010-01-04
+IBM,bokeh,2010-01-04
+KO,skfolio,2010-01-04
+MSFT,bokeh,2010-01-04
+"""
+THREE_YEARS = """universe = "universe.csv"
 
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home after its first night. Not to be written to."""
-    home = new_home(tmp_path_factory.mktemp("faults") / "home")
-    done = home.run("run")
-    assert done.returncode == 0, done.stderr
-    return home
+[grids]
+history_start = 2010-01-01
+first_cutoff = 2012-01-01
+first_decision = 2012-10-01
+"""
+LAUNCH = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) { __typename
+... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+STATUS = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
 
 
 @pytest.fixture
@@ -69,6 +75,23 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 # Killed processes
 
 
+def launch_backfill(daemon: Daemon, assets: tuple[str, ...], first: str, last: str) -> str:
+    chosen = [{"assetKey": {"path": [asset]}, "partitions": {"range": {"start": first, "end": last}}} for asset in assets]
+    told = daemon.ask(LAUNCH, p={"partitionsByAssets": chosen, "tags": []})["launchPartitionBackfill"]
+    assert told["__typename"] == "LaunchBackfillSuccess", told
+    return str(told["backfillId"])
+
+
+def status_of(daemon: Daemon, backfill: str) -> str:
+    return str(daemon.ask(STATUS, id=backfill)["partitionBackfillOrError"]["status"])
+
+
+def year_of(run: dg.RunRecord) -> int:
+    first, last = (run.dagster_run.tags[f"dagster/asset_partition_range_{end}"][:4] for end in ("start", "end"))
+    assert first == last
+    return int(first)
+
+
 def kill_the_daemon(daemon: Daemon) -> None:
     """SIGKILL to the daemon, then to all that was started with it."""
     family = psutil.Process(daemon.process.pid).children(recursive=True)
@@ -76,10 +99,11 @@ def kill_the_daemon(daemon: Daemon) -> None:
     daemon.stop(signal.SIGKILL)
 
 
-def test_a_backfill_outlives_its_worker_and_its_daemon(tmp_path: Path):
-    killed, unharmed = (new_home(tmp_path / name, universe=UNIVERSE) for name in ("killed", "unharmed"))
+def test_a_backfill_from_the_ui_outlives_its_worker_and_its_daemon(tmp_path: Path):
+    """Prices and features together, launched as the UI launches them: nothing is lost, and no year runs before its look-back."""
+    killed, unharmed = (new_home(tmp_path / name, universe=FOUR_NAMES) for name in ("killed", "unharmed"))
     for home in (killed, unharmed):
-        (home.folder / "quant_assets.toml").write_text(SETTINGS)
+        (home.folder / "quant_assets.toml").write_text(THREE_YEARS)
     done = unharmed.run("backfill", "--tables", "index_prices,prices,features", "--end", "2012-12-31")
     assert done.returncode == 0, done.stderr
     assert killed.run("backfill", "--tables", "index_prices").returncode == 0
@@ -99,6 +123,14 @@ def test_a_backfill_outlives_its_worker_and_its_daemon(tmp_path: Path):
         assert status_of(daemon, backfill) == "COMPLETED_SUCCESS"
     assert_same_rows(killed, unharmed, ("prices", "features"))
     with instance_of(killed) as instance:
+        every = instance.get_run_records(filters=dg.RunsFilter(tags={"dagster/backfill": backfill}, statuses=[dg.DagsterRunStatus.SUCCESS]))
+        ran = {
+            asset: {year_of(run): run for run in every if dg.AssetKey(asset) in (run.dagster_run.asset_selection or ())}
+            for asset in ("prices", "features")
+        }
+        assert all(set(years) == {2010, 2011, 2012} for years in ran.values())
+        for year, run in ran["features"].items():
+            assert all(run.start_time >= ran["prices"][earlier].end_time for earlier in range(2010, year + 1))
         cells = {f"{year}|{ticker}" for year in (2010, 2011, 2012) for ticker in ("AAPL", "IBM", "KO", "MSFT")}
         assert instance.get_materialized_partitions(dg.AssetKey("features")) == cells
 
@@ -147,8 +179,8 @@ def fill(folder: Path, *, leave: int) -> Path:
     return ballast
 
 
-@pytest.mark.parametrize("leave", [0, 300_000], ids=["not a byte", "room for a part"])
-def test_a_full_disk(finished: Home, tmp_path: Path, small_disk: Callable[[Path], None], leave: int):
+def test_a_full_disk(finished: Home, tmp_path: Path, small_disk: Callable[[Path], None]):
+    """Without room for a byte, then with room for a part of what is to be written, then mended."""
     home = new_home(tmp_path / "home")
     small_disk(home.folder / "data")
     shutil.copytree(finished.folder / "data", home.folder / "data", dirs_exist_ok=True)
@@ -157,13 +189,13 @@ def test_a_full_disk(finished: Home, tmp_path: Path, small_disk: Callable[[Path]
         forget(home, table, 2012)
     tables = [table for table in ALL_TABLES if table != "coverage"]
     before = {table: home.table(table) for table in tables}
-    ballast = fill(home.folder / "data", leave=leave)
-    told = sentence(home.run("run"))
-    assert "free disk space" in told
-    for table in tables:
-        stored = home.table(table)
-        assert stored.equals(before[table]) or (leave and stored.equals(finished.table(table))), table
-    ballast.unlink()
+    for leave in (0, 300_000):
+        ballast = fill(home.folder / "data", leave=leave)
+        assert "free disk space" in sentence(home.run("run"))
+        for table in tables:
+            stored = home.table(table)
+            assert stored.equals(before[table]) or (leave and stored.equals(finished.table(table))), table
+        ballast.unlink()
     done = home.run("run")
     assert done.returncode == 0, done.stderr
     assert_same_rows(home, finished)

@@ -32,6 +32,26 @@ def test_real_rows_hold(prices: pl.DataFrame):
     assert judge_table("index_prices", index.select(list(TABLES["index_prices"].schema)))[0].passed
 
 
+def test_sound_rows_are_asked_at_once_and_others_one_by_one(prices: pl.DataFrame, monkeypatch: pytest.MonkeyPatch):
+    asked, ask = [], suites._failures
+    monkeypatch.setattr(suites, "_failures", lambda expected, rows: asked.append(len(expected)) or ask(expected, rows))
+    [verdict] = judge_table("prices", prices)
+    assert asked == [3]
+    assert verdict.description.startswith(f"{len(suites.expectations('prices'))} expectations hold")
+    judge_table("prices", prices.with_columns(close=0.0))
+    assert asked == [3, 3, 32]
+
+
+def test_a_nan_is_no_null(prices: pl.DataFrame):
+    """Great Expectations takes it for one, and reads a column that may be null over it."""
+    day = dt.date(2012, 1, 3)
+    label = {"ticker": "IBM", "session": day, "label": None, "ret": None, "label_start": day, "label_end": day}
+    rows = pl.DataFrame(label, schema=TABLES["labels"].schema)
+    assert judge_table("labels", rows)[0].passed
+    told = judge_table("labels", rows.with_columns(ret=float("nan")))[0].description
+    assert told == f"expect_column_values_to_be_in_set fails on {suites.KEPT}: 1 rows, e.g. [False]"
+
+
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [

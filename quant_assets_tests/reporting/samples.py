@@ -23,6 +23,7 @@ from quant_assets.reporting.inputs import ModelCard, PerformanceRow, ReportInput
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Signal
 from quant_assets.sources.reconcile import DISAGREE
+from quant_assets.validation.record import Record, record
 from quant_assets.validation.skill import Skill
 
 AS_OF = dt.date(2013, 3, 1)
@@ -58,6 +59,31 @@ RECORD = Skill(
 )
 
 
+NOTHING_DUE = record(
+    pl.DataFrame(schema={**dict.fromkeys(("model", "ticker"), pl.String), "session": pl.Date, "label": pl.Int8}).with_columns(
+        pl.lit(None, dtype=pl.Float64).alias(name) for name in ("score", "base_rate", "ret")
+    ),
+    decides="signal-xgboost",
+    rivals=(),
+    threshold=0.65,
+)
+
+
+def record_of(tickers: list[str]) -> Record:
+    """RECORD beside rivals, and an AUC a name; the last name had one outcome only."""
+    ridge = replace(RECORD, auc=0.5121, auc_low=0.4993, auc_high=0.5250, log_loss=0.69222)
+    persistence = replace(RECORD, auc=0.4969, auc_low=0.4851, auc_high=0.5077, rank_ic=None, rank_ic_low=None, rank_ic_high=None)
+    rows = [(ticker, 1040, 0.52 - place / 500, 0.48 - place / 500, 0.56 - place / 500) for place, ticker in enumerate(tickers[:-1])]
+    by_ticker = pl.DataFrame([*rows, (tickers[-1], 12, None, None, None)], schema=NOTHING_DUE.by_ticker.schema, orient="row")
+    rivals = {
+        "signal-xgboost": RECORD,
+        "baseline-ridge": ridge,
+        "baseline-persistence": persistence,
+        "majority": replace(RECORD, auc=0.4937),
+    }
+    return Record(RECORD, rivals, by_ticker)
+
+
 def sample(bars: tuple[str, ...] = BARS, adjusted: tuple[str, ...] = ADJUSTED) -> ReportInputs:
     """Inputs for names with full bars and names with an adjusted close only."""
     generator = np.random.default_rng(20130301)
@@ -74,7 +100,7 @@ def sample(bars: tuple[str, ...] = BARS, adjusted: tuple[str, ...] = ADJUSTED) -
         prices=pl.concat([with_overlays(frame) for frame in closes.values()]),
         equity=equity,
         performance=_performance(equity),
-        skill=RECORD,
+        record=record_of(tickers),
         importances=_importances(generator),
         model=ModelCard(
             name="signal-xgboost",
@@ -119,7 +145,7 @@ def without_scores(inputs: ReportInputs, reason: str = "196 bars, the longest lo
         confidence=pl.lit("n/a (no score)"),
     )
     return replace(
-        inputs, report=report, synthesis=inputs.synthesis.clear(), equity=inputs.equity.clear(), performance=(), skill=Skill(0, 0, 0),
+        inputs, report=report, synthesis=inputs.synthesis.clear(), equity=inputs.equity.clear(), performance=(), record=NOTHING_DUE,
         importances=(), model=None, scorecard=inputs.scorecard.clear(), notes=(),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from quant_assets.demand import demand
 from quant_assets.inventory import inventory
 from quant_assets.membership import inside
 from quant_assets.models.pooled import training_rows
-from quant_assets.steps.models import record_of
+from quant_assets.steps.records import skill_of
 from quant_assets.workspace import Workspace
 from quant_assets_tests.steps.dying_market import DEAD, NIGHT, STAYS, fill_history, moved, opened, stored, universe, whole_night
 
@@ -104,7 +104,7 @@ def test_models_learn_from_members_of_the_day(index: Workspace):
 
 def test_the_record_is_of_members_only(index: Workspace):
     scores = stored(index, "oos_predictions").join(stored(index, "labels").drop_nulls("label"), on=["ticker", "session"])
-    assert record_of(index).n_rows == inside(scores, stays(index)).height < scores.height
+    assert skill_of(index).n_rows == inside(scores, stays(index)).height < scores.height
 
 
 def test_the_report_says_who_was_no_member(index: Workspace):

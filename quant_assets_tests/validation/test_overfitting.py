@@ -66,10 +66,10 @@ def test_a_set_is_overfitted_where_what_was_good_must_turn_bad():
 @pytest.mark.parametrize(
     ("returns", "n_groups", "message"),
     [
-        (NOISE[:1], 4, "not .sets, sessions. with two sets"),
+        (NOISE[:1], 4, "of one set none is the best"),
         (NOISE, 5, "5 groups have no halves"),
         (NOISE[:, :10], 6, "10 sessions are fewer than two for each of 6 groups"),
-        (np.where(np.arange(400) == 3, np.nan, NOISE), 4, "20 returns are missing"),
+        (np.where(np.arange(400) == 3, np.nan, NOISE), 4, r"set 0 has no return at place 3 \(20 in all"),
         (np.concatenate([NOISE[:2], NOISE[2:3] * (np.arange(400) < 150)]), 4, "set 2 stands still in 2 of 4 groups"),
     ],
 )

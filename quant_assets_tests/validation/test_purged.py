@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from quant_assets.calendars import Window, sessions
-from quant_assets.validation.purged import EMBARGO_SESSIONS, embargoed, learnable, recent_slice
+from quant_assets.validation.purged import EMBARGO_SESSIONS, embargoed, embargoed_until, learnable, recent_slice
 from quant_assets_tests.small import labelled
 
 D = dt.date
@@ -45,6 +45,14 @@ def test_the_embargo_is_five_sessions():
     ends = learnable(rows(3), D(2013, 1, 1))["label_end"]
     assert ends.max() == D(2012, 12, 21)
     assert [day for day in DAYS if D(2012, 12, 21) < day < D(2013, 1, 1)] == [D(2012, 12, day) for day in (24, 26, 27, 28, 31)]
+
+
+@pytest.mark.parametrize("last", [D(2012, 10, 26), D(2012, 11, 3), D(2012, 12, 24)])
+@pytest.mark.parametrize("embargo", [0, 1, 5])
+def test_an_embargo_after_a_block_ends_so_many_sessions_later(last: dt.date, embargo: int):
+    """Before two sessions on which the exchange did not open; from a Saturday; over Christmas."""
+    until = embargoed_until(last, embargo_sessions=embargo)
+    assert until == [last, *(day for day in DAYS if day > last)][embargo]
 
 
 def test_recent_slice_purges_what_reaches_into_it():

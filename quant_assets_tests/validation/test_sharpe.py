@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import kurtosis, skew
 
 from quant_assets.errors import BadArgument
 from quant_assets.validation.sharpe import (
@@ -79,6 +80,36 @@ def test_more_trials_expect_more():
     assert expected_maximum(Trials(100, 0.04)) == pytest.approx(2 * expected_maximum(Trials(100, 0.01)))
 
 
+def test_trials_are_counted_from_their_ratios():
+    found = Trials.of([0.1, 0.2, 0.6])
+    assert (found.n, found.variance) == (3, pytest.approx(0.07))
+    assert Trials.of(np.array([0.3])) == Trials(1, 0.0)
+
+
+def best_of(returns: np.ndarray) -> tuple[SharpeEstimate, Trials]:
+    """The best of the strategies (n_strategies, n_sessions), and what was tried."""
+    ratios = returns.mean(axis=1) / returns.std(axis=1, ddof=1)
+    best = returns[ratios.argmax()]
+    return SharpeEstimate(ratios.max(), best.size, float(skew(best)), float(kurtosis(best, fisher=False))), Trials.of(ratios)
+
+
+def test_the_best_of_many_strategies_without_skill_does_not_pass():
+    """200 searches, each of 20 fat-tailed strategies over two years: undeflated, most of their winners would be believed."""
+    returns = np.random.default_rng(17).standard_t(4, size=(200, 20, 504)) * 0.01
+    winners = [best_of(search) for search in returns]
+    undeflated = sum(probabilistic_sharpe(estimate) > 0.95 for estimate, _ in winners)
+    deflated = sum(deflated_sharpe(estimate, trials) > 0.95 for estimate, trials in winners)
+    assert undeflated > 100
+    assert deflated <= 10
+
+
+def test_a_strategy_with_skill_passes_among_many_without():
+    """A daily ratio of 0.25 (about 4 a year) over four years."""
+    returns = np.random.default_rng(18).standard_t(4, size=(20, 20, 1008)) * 0.01
+    returns[:, 7] += 0.25 * 0.01 * math.sqrt(2)  # a t distribution of 4 degrees of freedom has variance 2
+    assert all(deflated_sharpe(*best_of(search)) > 0.95 for search in returns)
+
+
 def test_the_standard_error_is_that_of_simulated_records():
     """Skewed, fat-tailed returns: exponentials shifted to a Sharpe ratio of 0.2, skew 2 and raw kurtosis 9."""
     returns = np.random.default_rng(7).exponential(size=(20_000, 200)) - 0.8
@@ -116,6 +147,8 @@ REFUSED = {
     "one return": (lambda: SharpeEstimate(0.1, 1), "a Sharpe ratio of 1 returns (limit: at least 2)"),
     "no trial": (lambda: Trials(0, 1.0), "0 trials (limit: at least 1)"),
     "negative": (lambda: Trials(5, -1.0), "a variance of -1.0 (limit: finite, at least 0)"),
+    "no ratio": (lambda: Trials.of([]), "0 trials (limit: at least 1)"),
+    "ratio nan": (lambda: Trials.of([0.1, math.nan, math.inf]), "2 of 3 Sharpe ratios are not numbers (limit 0)"),
     "variance nan": (lambda: Trials(5, math.nan), "a variance of nan (limit: finite, at least 0)"),
 }
 

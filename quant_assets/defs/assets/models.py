@@ -4,13 +4,21 @@ Steps are imported where they run: the model libraries take seconds, and neither
 """
 
 import dataclasses
+from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from quant_assets.defs.materialise import Events, emit
 from quant_assets.defs.partitions import ACROSS_TICKERS, ALL_EARLIER, EVERYTHING, MULTI_RUN, SINGLE_RUN, Grids, asked, same_ticker
 from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, WITHIN_A_QUARTER, step_asset
+
+
+def _links(run_id: str, page: str | None) -> dict[str, dg.MetadataValue[Any]]:
+    """The last training's run in MLflow, and its page where there is one."""
+    links: dict[str, dg.MetadataValue[Any]] = {"mlflow_run": dg.MetadataValue.text(run_id)}
+    return links if page is None else links | {"mlflow": dg.MetadataValue.url(page)}
 
 
 def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -25,17 +33,62 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     )
     def pooled_model(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
         """Gradient-boosted trees over all names, trained at each quarter's first day on labels that had ended before it."""
-        from quant_assets.defs import pictures
+        from quant_assets.models.model_pictures import importance
         from quant_assets.steps import models
 
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
-        result = models.train_pooled_models(work, windows)
+        result = models.train_pooled_models(work, windows, run_id=context.run_id)
         figures = dict(result.figures)
-        picture = pictures.importances(figures.pop("importances"))
-        links = {"mlflow_run": dg.MetadataValue.text(result.rows["model_run_id"][-1])}
+        picture = importance(pl.DataFrame(figures.pop("gains"), schema={"feature": pl.String, "share": pl.Float64}, orient="row"))
+        links = _links(result.rows["model_run_id"][-1], figures.pop("page"))
         result = dataclasses.replace(result, figures=figures)
         yield from emit(context, result, table="model_runs", windows=windows, picture=picture, links=links)
+
+    @step_asset(
+        table="model_runs",
+        partitions_def=grids.training,
+        backfill_policy=SINGLE_RUN,
+        deps=[
+            dg.AssetDep("features", partition_mapping=same_ticker(start_offset=ALL_EARLIER)),
+            dg.AssetDep("labels", partition_mapping=same_ticker(start_offset=ALL_EARLIER)),
+        ],
+        group_name="models",
+        kinds={"xgboost", "mlflow"},
+    )
+    def xgboost_model(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
+        """The pooled model's recipe on one name alone, at each quarter's first day. On request: no decision reads it."""
+        from quant_assets.steps import own_models
+
+        work = night.workspace(context)
+        tickers, windows = asked(context, work.universe)
+        result = own_models.train_own_models(work, tickers, windows, run_id=context.run_id)
+        figures = dict(result.figures)
+        links = _links(result.rows["model_run_id"][-1], figures.pop("page"))
+        result = dataclasses.replace(result, figures=figures)
+        yield from emit(context, result, table="model_runs", windows=windows, links=links)
+
+    @step_asset(
+        table="oos_predictions",
+        partitions_def=grids.training,
+        backfill_policy=MULTI_RUN,
+        deps=[
+            dg.AssetDep(xgboost_model, partition_mapping=same_ticker()),
+            dg.AssetDep("features", partition_mapping=same_ticker()),
+        ],
+        group_name="models",
+        kinds={"xgboost", "parquet"},
+    )
+    def own_predictions(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Events:
+        """Scores of each name's quarters by its own model, which was trained before them: beside the pooled model's, not instead."""
+        from quant_assets.defs import pictures
+        from quant_assets.steps import own_models
+
+        work = night.workspace(context)
+        tickers, windows = asked(context, work.universe)
+        result = own_models.score_own(work, tickers, windows)
+        picture = pictures.scores(result.rows)
+        yield from emit(context, result, table="oos_predictions", windows=windows, picture=picture)
 
     @step_asset(
         table="oos_predictions",
@@ -145,4 +198,4 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         picture = pictures.sharpe_by_threshold(result.rows, untuned=result.figures["sharpe_of_top_fifth"])
         yield from emit(context, result, table="threshold_sweep", windows=windows, picture=picture)
 
-    return [pooled_model, oos_predictions, backtest, portfolio_backtest, signal_quality, threshold_sweep]
+    return [pooled_model, xgboost_model, own_predictions, oos_predictions, backtest, portfolio_backtest, signal_quality, threshold_sweep]
