@@ -65,6 +65,9 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/repairs.py
 	@$(BIN)/python benchmarks/price_repair.py
 	@$(BIN)/python benchmarks/features.py
+	@$(BIN)/python benchmarks/labels.py
+	@$(BIN)/python benchmarks/splitters.py
+	@$(BIN)/python benchmarks/learners.py
 	@$(BIN)/python benchmarks/backtest.py
 	@$(BIN)/python benchmarks/leakcheck.py
 	@$(BIN)/python benchmarks/night.py
@@ -73,5 +76,5 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/install.py
 
 clean: ## Remove every store (data, models, reports, logs); the install and backups stay
-	@rm -rf data outputs mlflow/mlflow.db* mlflow/artifacts
+	@rm -rf data outputs mlflow/mlflow.db* mlflow/artifacts mlflow/studies.db* mlflow/waiting
 	@echo "Removed data/, outputs/ and the MLflow store."

@@ -15,6 +15,7 @@ from quant_assets.calendars import Window
 from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.backfill import EXIT_CODES, carried_out, errors_of, tell_failures
 from quant_assets.cli.options import End, Json, ProfileName, Start, Tickers, chosen, sessions_between, settings_for
+from quant_assets.demand import OWN_MODEL_SESSIONS
 from quant_assets.errors import BadArgument
 from quant_assets.models.terms import MODEL_NAME, own_model
 from quant_assets.reporting import wording
@@ -60,6 +61,8 @@ def train(
         print_json({"status": outcome.status, "items": rows.to_dicts(), "errors": errors_of(outcome)})
     else:
         screen.print(_table(rows))
+        if lacking := [name for name in names if each and own_model(name) not in set(rows["model"])]:
+            screen.print(f"{', '.join(lacking)}: no model, {OWN_MODEL_SESSIONS} sessions are needed before a cut-off", soft_wrap=True)
         screen.print("\nquant-assets predict     today's scores\nquant-assets model list  what is stored, and its record", soft_wrap=True)
     tell_failures(outcome)
     raise typer.Exit(EXIT_CODES[outcome.status])

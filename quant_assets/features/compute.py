@@ -202,15 +202,14 @@ def _alike(features: Sequence[Feature]) -> list[list[Feature]]:
 def _values(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
     """One column a feature for the bars that are asked for, from these bars."""
     inside = INSIDE if INSIDE in bars.columns else None
-
-    def of_features(some: pl.DataFrame, several: Sequence[Feature]) -> pl.DataFrame:
-        return evaluate(some, [feature.expression.alias(feature.name) for feature in several], inside=inside)
+    columns = [feature.expression.alias(feature.name) for feature in features]
 
     def evaluated(some: pl.DataFrame) -> pl.DataFrame:
         try:
-            values = of_features(some, features)
+            values = evaluate(some, columns, inside=inside)
         except pl.exceptions.PolarsError as error:
-            raise which_fails(features, lambda one: of_features(some, [one]), error) from error
+            # beside a session, since one that gives too few values fails only beside a column of another length
+            raise which_fails(features, lambda one: evaluate(some, [one.expression.alias(one.name), pl.col("session")]), error) from error
         return values.drop("ticker").with_columns(_numbers(values, features))
 
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:

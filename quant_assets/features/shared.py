@@ -94,17 +94,17 @@ def evaluate(bars: pl.DataFrame, expressions: Sequence[pl.Expr], *, inside: str 
     inside : the column of the bars that says of which of them values are returned; of all when None.
     """
     rows = _with_shared(bars, expressions)
-    asked = rows if inside is None else rows.filter(inside)
+    if inside is None:
+        return _by_name(rows, expressions)
     of_the_row = [expression for expression in expressions if _reads_its_row(expression)]
-    found = asked.select("ticker", *of_the_row)
+    found = rows.filter(inside).select("ticker", *of_the_row)
     if of_names := [expression for expression in expressions if not _reads_its_row(expression)]:
-        values = _by_name(rows, of_names).drop("ticker")
-        found = found.hstack(values if inside is None else values.filter(rows[inside]))
+        found = found.hstack(_by_name(rows, of_names).drop("ticker").filter(rows[inside]))
     return found.select("ticker", *(expression.meta.output_name() for expression in expressions))
 
 
 def _reads_its_row(expression: pl.Expr) -> bool:
-    """Whether a value is made of columns of its own row alone: then all names are evaluated at once, and no bar that is not asked for."""
+    """Whether a value is made of columns of its own row alone: then no bar is evaluated that is not asked for."""
     return bool(expression.meta.root_names()) and _is_elementwise(expression)
 
 

@@ -1,0 +1,97 @@
+"""`quant-assets train`, `predict` and `model list` after a night: models of one name, tuned ones, and what they leave alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quant_assets.calendars import session_offset
+from quant_assets.models.terms import MODEL_NAME, PERSISTENCE, RIDGE, own_model
+from quant_assets_tests.night.homes import Home, new_home
+from quant_assets_tests.night.test_restoring import assert_same_rows
+
+CUTOFF = dt.date(2013, 1, 1)
+
+
+def of_model(rows: pl.DataFrame, model: str) -> pl.DataFrame:
+    return rows.filter(model=model)
+
+
+def test_what_stands_beside_the_pooled_scores(finished: Home):
+    """Baselines taught at the same cut-offs have scored the same rows."""
+    scores = finished.table("oos_predictions")
+    assert set(scores["model"]) == {MODEL_NAME, RIDGE, PERSISTENCE}
+    keys = ["ticker", "session", "cutoff", "model_run_id"]
+    pooled = of_model(scores, MODEL_NAME).drop_nulls("score").select(keys)
+    for name in (RIDGE, PERSISTENCE):
+        assert of_model(scores, name).drop_nulls("score").select(keys).equals(pooled)
+
+
+def test_a_model_of_one_name_disturbs_no_night(finished: Home, copy: Callable[[], Home]):
+    home, own = copy(), own_model("AAPL")
+    code, told = home.json("train", "--each", "--tickers", "AAPL,FB")
+    assert (code, told["status"]) == (0, "done")
+    assert [(item["model"], item["cutoff"]) for item in told["items"]] == [(own, "2013-01-01")]  # FB was listed in 2012
+    trained, scores = home.table("model_runs"), home.table("oos_predictions")
+    [ended] = of_model(trained, own)["train_end"]
+    assert session_offset(ended, 3) < session_offset(dt.date(2013, 1, 2), -5)
+    mine = of_model(scores, own)
+    assert (set(mine["ticker"]), mine["session"].min(), mine["score"].null_count()) == ({"AAPL"}, dt.date(2013, 1, 2), 0)
+    for table in ("model_runs", "oos_predictions"):
+        assert home.table(table).filter(pl.col("model") != own).equals(finished.table(table))
+
+    code, told = home.json("predict", "--tickers", "AAPL,FB")
+    assert code == 0
+    by_model = {(item["model"], item["ticker"]): item["score"] for item in told["items"]}
+    assert set(by_model) == {*((model, ticker) for model in (MODEL_NAME, RIDGE, PERSISTENCE) for ticker in ("AAPL", "FB")), (own, "AAPL")}
+    assert by_model[MODEL_NAME, "FB"] is None
+    assert by_model[own, "AAPL"] == mine.sort("session")["score"][-1]
+
+    code, told = home.json("model", "list", "--all")
+    listed = [(item["model"], item["version"], item["aliases"]) for item in told["items"]]
+    assert listed[:2] == [(MODEL_NAME, "1", ["challenger"]), (own, "1", ["challenger"])]
+    assert listed[2:] == [(MODEL_NAME, None, [])] * 8
+    again = home.run("run").stderr  # the proof is of the files that it saw, and there is a score more in them
+    worked = [line.partition("]")[2] for line in again.splitlines() if line.startswith("[") and "nothing to do" not in line]
+    assert [line.split(":")[0].strip() for line in worked] == ["proof that nothing looks ahead", "report"]
+    assert home.table("signal").equals(finished.table("signal"))
+
+
+def test_the_same_training_once_more_is_the_same_run(finished: Home, copy: Callable[[], Home]):
+    home = copy()
+    code, told = home.json("train", "--start", "2012-10-01")
+    assert (code, [item["cutoff"] for item in told["items"]]) == (0, ["2013-01-01", "2012-10-01"])
+    assert_same_rows(home, finished, ("model_runs", "oos_predictions"))
+
+
+def test_tuned_at_the_years_first_cut_off(finished: Home, copy: Callable[[], Home], monkeypatch: pytest.MonkeyPatch):
+    home = copy()
+    monkeypatch.setattr(Home, "environment", {**home.environment, "QUANT_ASSETS__MODELS__TRIALS": "2"})
+    done = home.run("train", "--tune")
+    assert done.returncode == 0, done.stderr
+    [run_id] = home.table("model_runs").filter(cutoff=CUTOFF)["model_run_id"]
+    with closing(sqlite3.connect(home.folder / "mlflow" / "mlflow.db")) as database:
+        nested = database.execute("SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId' AND value = ?", (run_id,)).fetchall()
+        folds = database.execute("SELECT count(*) FROM metrics WHERE run_uuid = ? AND key = 'auc'", (run_id,)).fetchone()
+    assert (len(nested), folds) == (2, (5,))
+    assert (home.folder / "mlflow" / "studies.db").is_file()
+    before = finished.table("model_runs").filter(pl.col("cutoff") < CUTOFF)
+    assert home.table("model_runs").filter(pl.col("cutoff") < CUTOFF).equals(before)
+
+
+def test_nothing_is_predicted_without_a_model(tmp_path: Path):
+    done = new_home(tmp_path / "home").run("predict")
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"error: no {MODEL_NAME} model for cut-off 2013-01-01; `quant-assets train` trains it."
+
+
+def test_names_go_with_models_of_their_own(finished: Home):
+    done = finished.run("train", "--tickers", "AAPL")
+    assert done.returncode == 2
+    assert "--tickers goes with --each" in done.stderr
