@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
 from quant_assets.calendars import Window
+from quant_assets.demand import OWN_MODEL_SESSIONS, cells, demand
 from quant_assets.errors import LookbackIncomplete, ModelError, QuantAssetsError
 from quant_assets.interrupts import held_back
 from quant_assets.membership import inside
@@ -24,14 +26,19 @@ from quant_assets.steps.result import StepResult
 from quant_assets.steps.tuning import Chosen, chosen
 from quant_assets.workspace import Workspace
 
+if TYPE_CHECKING:
+    from quant_assets.models.registry import ModelRegistry
+
 ASSET = "xgboost_model"
 Windows = Mapping[str, Window]
+Cell = tuple[str, str]
+T = TypeVar("T")
 
 
 def train_own_models(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None = None) -> StepResult:
     """One model a name and cut-off, on the days on which the name was eligible; that of the night's own cut-off is registered.
 
-    A cell that cannot be trained is withheld and does not stop the others.
+    Cells before which a name has too few sessions are left out. One that cannot be trained is withheld and does not stop the others.
 
     Raises
     ------
@@ -40,74 +47,101 @@ def train_own_models(work: Workspace, tickers: Sequence[str], windows: Windows, 
     last = max(window.start for window in windows.values())
     names = ready(work, tickers, dict.fromkeys((*tables_of_model(work), "labels"), Window(work.history.start, last)))
     learnt = Window(work.history.start, last)
-    features = feature_rows(work, work.model_features, learnt, tickers=names.tickers)
+    features = feature_rows(work, work.model_features, learnt, tickers=names.tickers).partition_by("ticker", as_dict=True)
     labels = work.lake.scan("labels", keys=names.tickers, window=learnt).filter(pl.col("label_end") <= work.as_of).collect()
     withheld = names.withheld(list(windows))
-    rows = []
-    models = registry(work)
-    for ticker in names.tickers:
-        mine = features.filter(ticker=ticker)
-        known = labels.filter(ticker=ticker)
 
-        def learnable(cutoff: dt.date, mine: pl.DataFrame = mine, known: pl.DataFrame = known) -> pl.DataFrame:
-            return inside(training_rows(mine, known, cutoff), work.eligible())
+    def trained(cell: tuple[str, str]) -> tuple[TrainedModel, Chosen] | QuantAssetsError:
+        ticker, cutoff = cell[0], windows[cell[1]].start
 
-        def fitted(cutoff: dt.date, ticker: str = ticker) -> tuple[TrainedModel, Chosen] | QuantAssetsError:
-            try:
-                tuned, current = chosen(work, own_model(ticker), cutoff, learnable), cutoff == work.cutoff
-                rows = learnable(cutoff)
-                grown = train(rows, cutoff, features=work.model_features, with_evidence=current, parameters=tuned.parameters)
-                return grown, tuned
-            except (LookbackIncomplete, ModelError) as error:
-                return error
+        def learnable(until: dt.date) -> pl.DataFrame:
+            return inside(training_rows(features[(ticker,)], labels.filter(ticker=ticker), until), work.eligible())
 
-        with held_back(), ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = dict(zip(windows, pool.map(fitted, [window.start for window in windows.values()]), strict=True))
-            for key, told in found.items():
-                if isinstance(told, QuantAssetsError):
-                    withheld[ticker, key] = str(told)
-                    continue
-                (model, tuned), name, start = told, own_model(ticker), windows[key].start
-                logged = models.log(
-                    model,
-                    partition=f"{key}|{ticker}",
-                    asset=ASSET,
-                    name=name,
-                    by_fold=tuned.by_fold,
-                    trials=tuned.trials,
-                    dagster_run=run_id,
-                    register=start == work.cutoff,
-                )
-                row = model_row(work, model, logged.run_id, name=name)
-                day = Window(start, start + dt.timedelta(days=1))
-                work.lake.replace("model_runs", row, keys=None, window=day, scope={"model": name})
-                rows.append(row)
+        try:
+            tuned, current = chosen(work, own_model(ticker), cutoff, learnable), cutoff == work.cutoff
+            rows = learnable(cutoff)
+            return train(rows, cutoff, features=work.model_features, with_evidence=current, parameters=tuned.parameters), tuned
+        except (LookbackIncomplete, ModelError) as error:
+            return error
+
+    rows, models = [], registry(work)
+    due = _due("own_models", work, names.tickers, windows)
+    for (ticker, key), told in _at_once(trained, due):
+        if isinstance(told, QuantAssetsError):
+            withheld[ticker, key] = str(told)
+            continue
+        with held_back():
+            rows.append(_kept(work, models, *told, ticker=ticker, key=key, run_id=run_id))
     if not rows:
-        raise ModelError(next(iter(withheld.values())), remedy="choose names or cut-offs with more history")
+        few = f"{OWN_MODEL_SESSIONS} sessions are needed before a cut-off"
+        raise ModelError(next(iter(withheld.values()), few), remedy="choose names or cut-offs with more history")
     figures = {"models": len(rows), "page": models.page(rows[-1]["model_run_id"][0])}
     return StepResult(pl.concat(rows), figures, withheld=withheld)
 
 
+def _kept(
+    work: Workspace, models: ModelRegistry, model: TrainedModel, tuned: Chosen, *, ticker: str, key: str, run_id: str | None
+) -> pl.DataFrame:
+    """The row of `model_runs`, written once the model is in MLflow."""
+    name = own_model(ticker)
+    logged = models.log(
+        model,
+        partition=f"{key}|{ticker}",
+        asset=ASSET,
+        name=name,
+        by_fold=tuned.by_fold,
+        trials=tuned.trials,
+        dagster_run=run_id,
+        register=model.cutoff == work.cutoff,
+    )
+    row = model_row(work, model, logged.run_id, name=name)
+    day = Window(model.cutoff, model.cutoff + dt.timedelta(days=1))
+    work.lake.replace("model_runs", row, keys=None, window=day, scope={"model": name})
+    return row
+
+
+def _due(table: str, work: Workspace, tickers: Sequence[str], windows: Windows) -> list[tuple[str, str]]:
+    """(ticker, date key) of those asked for that must hold something: a run's rectangle may hold others between them."""
+    expected = cells(demand(table, work, tickers).expected)
+    return [(ticker, key) for ticker in tickers for key in windows if (ticker, key) in expected]
+
+
+def _at_once(train_one: Callable[[Cell], T], due: Sequence[Cell]) -> Iterator[tuple[Cell, T]]:
+    """Each cell with what becomes of it, in order, as many at a time as there are processors; an interrupt ends those not begun."""
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield from zip(due, pool.map(train_one, due), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def score_own(work: Workspace, tickers: Sequence[str], windows: Windows) -> StepResult:
-    """Scores of each name's quarters by its own models, up to the night; a cell without a model is withheld."""
+    """Scores of each name's quarters by its own models, up to the night; a cell without a model is left out.
+
+    Raises
+    ------
+    ModelError : none of the names has a model for any of the quarters.
+    """
     models = registry(work)
     last = work.known(max(windows.values(), key=lambda window: window.end))
     names = ready(work, tickers, dict.fromkeys(tables_of_model(work), Window(work.history.start, last.end)))
+    due = _due("own_scores", work, names.tickers, windows)
+    if not due:
+        raise ModelError("none of these names has a model of its own for these quarters", remedy="materialise xgboost_model for them first")
     features = feature_rows(work, work.model_features, Window(work.history.start, last.end), tickers=names.tickers)
     withheld = names.withheld(list(windows))
-    parts = [TABLES["oos_predictions"].empty]
-    for ticker in names.tickers:
-        name, mine = own_model(ticker), features.filter(ticker=ticker)
-        for key, window in windows.items():
-            asked = work.known(window)
-            try:
-                trained = trained_at(work, window.start, model=name)
-                booster = models.load(trained["model_run_id"]).booster
-                check_feature_set(trained, booster.feature_names or (), work.model_features)
-            except ModelError as error:
-                withheld[ticker, key] = str(error)
-                continue
-            rows = scored(mine.filter(pl.col("session") < asked.end), booster, trained, asked, work.model_features)
-            work.lake.replace("oos_predictions", rows, keys=[ticker], window=asked, scope={"model": name})
-            parts.append(rows)
-    return StepResult(pl.concat(parts), {"names": len(names.tickers)}, withheld=withheld)
+    parts = []
+    for ticker, key in due:
+        name, asked = own_model(ticker), work.known(windows[key])
+        try:
+            trained = trained_at(work, windows[key].start, model=name)
+            booster = models.load(trained["model_run_id"]).booster
+            check_feature_set(trained, booster.feature_names or (), work.model_features)
+        except ModelError as error:
+            withheld[ticker, key] = str(error)
+            continue
+        mine = features.filter(pl.col("session") < asked.end, ticker=ticker)
+        rows = scored(mine, booster, trained, asked, work.model_features)
+        work.lake.replace("oos_predictions", rows, keys=[ticker], window=asked, scope={"model": name})
+        parts.append(rows)
+    return StepResult(pl.concat([TABLES["oos_predictions"].empty, *parts]), {"models": len(parts)}, withheld=withheld)

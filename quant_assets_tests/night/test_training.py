@@ -13,6 +13,7 @@ import pytest
 
 from quant_assets.calendars import session_offset
 from quant_assets.models.terms import MODEL_NAME, PERSISTENCE, RIDGE, own_model
+from quant_assets.steps.tear_sheets import gather
 from quant_assets_tests.night.homes import Home, new_home
 from quant_assets_tests.night.test_restoring import assert_same_rows
 
@@ -35,16 +36,17 @@ def test_what_stands_beside_the_pooled_scores(finished: Home):
 
 def test_a_model_of_one_name_disturbs_no_night(finished: Home, copy: Callable[[], Home]):
     home, own = copy(), own_model("AAPL")
-    code, told = home.json("train", "--each", "--tickers", "AAPL,FB")
+    code, told = home.json("train", "--each", "--tickers", "AAPL,FB,IBM")
     assert (code, told["status"]) == (0, "done")
-    assert [(item["model"], item["cutoff"]) for item in told["items"]] == [(own, "2013-01-01")]  # FB was listed in 2012
+    trained = [(item["model"], item["cutoff"]) for item in told["items"]]
+    assert trained == [(own, "2013-01-01"), (own_model("IBM"), "2013-01-01")]  # FB, between them, was listed in 2012
     trained, scores = home.table("model_runs"), home.table("oos_predictions")
     [ended] = of_model(trained, own)["train_end"]
     assert session_offset(ended, 3) < session_offset(dt.date(2013, 1, 2), -5)
     mine = of_model(scores, own)
     assert (set(mine["ticker"]), mine["session"].min(), mine["score"].null_count()) == ({"AAPL"}, dt.date(2013, 1, 2), 0)
     for table in ("model_runs", "oos_predictions"):
-        assert home.table(table).filter(pl.col("model") != own).equals(finished.table(table))
+        assert home.table(table).filter(~pl.col("model").is_in([own, own_model("IBM")])).equals(finished.table(table))
 
     code, told = home.json("predict", "--tickers", "AAPL,FB")
     assert code == 0
@@ -55,8 +57,8 @@ def test_a_model_of_one_name_disturbs_no_night(finished: Home, copy: Callable[[]
 
     code, told = home.json("model", "list", "--all")
     listed = [(item["model"], item["version"], item["aliases"]) for item in told["items"]]
-    assert listed[:2] == [(MODEL_NAME, "1", ["challenger"]), (own, "1", ["challenger"])]
-    assert listed[2:] == [(MODEL_NAME, None, [])] * 8
+    assert listed[:3] == [(name, "1", ["challenger"]) for name in (MODEL_NAME, own, own_model("IBM"))]
+    assert listed[3:] == [(MODEL_NAME, None, [])] * 8
     again = home.run("run").stderr  # the proof is of the files that it saw, and there is a score more in them
     worked = [line.partition("]")[2] for line in again.splitlines() if line.startswith("[") and "nothing to do" not in line]
     assert [line.split(":")[0].strip() for line in worked] == ["proof that nothing looks ahead", "report"]
@@ -95,3 +97,15 @@ def test_names_go_with_models_of_their_own(finished: Home):
     done = finished.run("train", "--tickers", "AAPL")
     assert done.returncode == 2
     assert "--tickers goes with --each" in done.stderr
+
+
+def test_the_tear_sheet_counts_what_was_tried(finished: Home):
+    """One setting of the model, as MLflow knows, at each threshold of the sweep; rules without a setting have no trials."""
+    work = finished.workspace()
+    equity = work.lake.scan("equity", window=work.out_of_sample).collect()
+    sheet = gather(work, equity, work.out_of_sample, names=None, notes=())
+    n_thresholds = finished.table("threshold_sweep")["threshold"].n_unique()
+    trials = {strategy.key: strategy.track.trials for strategy in sheet.strategies}
+    assert trials["threshold"] is not None
+    assert trials["threshold"].n == n_thresholds
+    assert {trials["top_fifth"], trials["buy_and_hold"]} == {None}
