@@ -34,6 +34,9 @@ def small_home(home: Path, settings: str = "") -> Settings:
     (data / "wire.db").write_bytes(b"answers")
     (mlflow / "artifacts" / "pooled_model" / "run").mkdir(parents=True)
     (mlflow / "artifacts" / "pooled_model" / "run" / "booster.ubj").write_bytes(bytes(range(256)) * 40)
+    (mlflow / "studies.db").write_bytes(b"trials")
+    (mlflow / "waiting" / "000001-0a1b").mkdir(parents=True)
+    (mlflow / "waiting" / "000001-0a1b" / "run.json").write_text("{}")
     with closing(sqlite3.connect(mlflow / "mlflow.db")) as connection, connection:
         connection.execute("CREATE TABLE runs (run_uuid TEXT, artifact_uri TEXT)")
         connection.execute("INSERT INTO runs VALUES ('run', ?)", (f"{known.mlflow_artifacts}/pooled_model/run",))

@@ -200,7 +200,7 @@ def test_an_archive_cut_short_or_changed_anywhere_puts_nothing_in_place(archive:
         (lambda members: members.append(members[-1]), "its manifest does not name dagster/index.db"),
         (lambda members: members.__setitem__(6, (members[6][0], b"A warehouse")), "warehouse.duckdb is not what was saved"),
         (lambda members: members.__setitem__(1, (members[1][0], members[1][1].upper())), "quant_assets.toml is not what was saved"),
-        (lambda members: members[9][0].__setattr__("type", tarfile.SYMTYPE), "does not name outputs/signals/daily_report.csv"),
+        (lambda members: members[11][0].__setattr__("type", tarfile.SYMTYPE), "does not name outputs/signals/daily_report.csv"),
     ],
 )
 def test_an_archive_that_is_not_what_its_manifest_says(archive: Path, tmp_path: Path, change: Callable[[Members], None], told: str):

@@ -50,6 +50,8 @@ def test_members_are_named_by_what_they_are_and_settings_come_first(tmp_path: Pa
         "warehouse.duckdb",
         "mlflow/mlflow.db",
         "mlflow/artifacts/pooled_model/run/booster.ubj",
+        "mlflow/studies.db",
+        "mlflow/waiting/000001-0a1b/run.json",
         "outputs/signals/daily_report.csv",
         "alerts.jsonl",
         "wire.db",

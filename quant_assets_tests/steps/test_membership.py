@@ -14,6 +14,7 @@ from quant_assets.demand import demand
 from quant_assets.inventory import inventory
 from quant_assets.membership import inside
 from quant_assets.models.pooled import training_rows
+from quant_assets.models.terms import MODEL_NAME
 from quant_assets.steps.records import skill_of
 from quant_assets.workspace import Workspace
 from quant_assets_tests.steps.dying_market import DEAD, NIGHT, STAYS, fill_history, moved, opened, stored, universe, whole_night
@@ -103,7 +104,8 @@ def test_models_learn_from_members_of_the_day(index: Workspace):
 
 
 def test_the_record_is_of_members_only(index: Workspace):
-    scores = stored(index, "oos_predictions").join(stored(index, "labels").drop_nulls("label"), on=["ticker", "session"])
+    scored = stored(index, "oos_predictions").filter(model=MODEL_NAME)
+    scores = scored.join(stored(index, "labels").drop_nulls("label"), on=["ticker", "session"])
     assert skill_of(index).n_rows == inside(scores, stays(index)).height < scores.height
 
 

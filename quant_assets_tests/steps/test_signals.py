@@ -237,7 +237,7 @@ def test_the_figures_say_what_the_pictures_need(judged: Workspace, tmp_path: Pat
     work = elsewhere(judged, tmp_path / "home")
     result = signals.judge_scores(work, {"2013-01": work.quarter_windows()["2013-01"]})
     assert set(result.rows["session"].dt.year()) == {2013}
-    assert set(result.figures) == {"record", "quarter 2013-01", "by_year"}
+    assert set(result.figures) == {"record", "beside_baselines", "quarter 2013-01", "by_year"}
     assert list(result.figures["record"]) == [f"horizon {horizon}" for horizon in HORIZONS]
     assert result.figures["record"]["horizon 1"].startswith("rank IC +0.")
     assert result.figures["by_year"]["year"].to_list() == [2012, 2013]
