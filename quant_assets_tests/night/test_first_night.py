@@ -94,7 +94,7 @@ def test_scores_are_of_models_trained_before_their_quarter(finished: Home):
 
 
 def test_signal_and_record_agree(finished: Home):
-    scores = finished.table("oos_predictions").filter(pl.col("session") == dt.date(2013, 3, 1))
+    scores = finished.table("oos_predictions").filter(pl.col("session") == dt.date(2013, 3, 1), model="signal-xgboost")
     signals = finished.table("signal")
     assert signals.select("ticker", "score", "model_run_id").equals(scores.sort("ticker").select("ticker", "score", "model_run_id"))
 
@@ -115,7 +115,7 @@ def test_coverage_says_complete(finished: Home):
 def test_mlflow_keeps_the_accounts_of_the_last_quarter_that_ended(finished: Home):
     work = finished.workspace()
     registry = ModelRegistry(work.settings.mlflow_uri, work.settings.mlflow_artifacts)
-    [run] = registry.client.search_runs([registry.experiment(EXPERIMENT)])
+    [run] = registry.client.search_runs([registry.tracking.experiment(EXPERIMENT)])
     assert run.data.tags["partition"] == "2012-10"
     account = pl.col("account") == "portfolio"
     span = Window(work.settings.grids.first_cutoff, dt.date(2013, 1, 1))
