@@ -108,7 +108,8 @@ def score_again(home: Home, day: dt.date) -> None:
 def test_a_decided_night_stands_whatever_is_corrected_afterwards(finished: Home, copy: Callable[[], Home]):
     home = copy()
     settings, last, earlier = settings_of(home), dt.date(2013, 3, 1), dt.date(2013, 2, 28)
-    scores = home.lake.scan("oos_predictions", window=day_window(earlier), scope={"model": "signal-xgboost"}).select("ticker", "score", "model_run_id").collect()
+    pooled = home.lake.scan("oos_predictions", window=day_window(earlier), scope={"model": "signal-xgboost"})
+    scores = pooled.select("ticker", "score", "model_run_id").collect()
     for table in DECISIONS:  # as if the night before had been decided too
         rows = home.lake.scan(table, window=day_window(last)).collect().with_columns(session=pl.lit(earlier))
         if table == "signal":
