@@ -99,7 +99,7 @@ def test_the_session_that_has_closed_is_asked_for(finished: Home, moment: str, n
 
 def score_again(home: Home, day: dt.date) -> None:
     """A vendor's correction has moved the score of one name."""
-    told = {"keys": ["AAPL"], "window": day_window(day)}
+    told = {"keys": ["AAPL"], "window": day_window(day), "scope": {"model": "signal-xgboost"}}
     rows = home.lake.scan("oos_predictions", **told).collect()
     assert rows.height == 1
     home.lake.replace("oos_predictions", rows.with_columns(pl.col("score") + 0.01), **told)

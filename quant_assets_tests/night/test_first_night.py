@@ -127,4 +127,5 @@ def test_mlflow_keeps_the_accounts_of_the_last_quarter_that_ended(finished: Home
     assert kept["sharpe"] == pytest.approx(expected["sharpe"])
     assert kept["n_trades"] == trades.height
     files = {item.path for item in registry.client.list_artifacts(run.info.run_id)}
-    assert files == {"accounts.png", "tear_sheet.html", "tear_sheet_trades.csv", "tear_sheet_trades.parquet"}
+    tear_sheet = {"tear_sheet.html", "tear_sheet_trades.csv", "tear_sheet_trades.parquet"}
+    assert files == tear_sheet | {"accounts.png", "auc_by_name.csv", "auc_by_year.csv"}
