@@ -76,5 +76,5 @@ bench: $(VENV)/.dev ## Print the measured figures beside what a user would pick 
 	@$(BIN)/python benchmarks/install.py
 
 clean: ## Remove every store (data, models, reports, logs); the install and backups stay
-	@rm -rf data outputs mlflow/mlflow.db* mlflow/artifacts mlflow/studies.db* mlflow/waiting
+	@rm -rf data outputs mlflow/mlflow.db* mlflow/artifacts mlflow/studies.db* mlflow/waiting mlflow/sent
 	@echo "Removed data/, outputs/ and the MLflow store."

@@ -168,7 +168,9 @@ def tuned(rows: pl.DataFrame) -> None:
 
 
 def told(figure: float | None, low: float | None, high: float | None) -> str:
-    return "" if figure is None else f"{figure:.3f} ({low:.3f} to {high:.3f})"
+    if figure is None or low is None or high is None:
+        return "" if figure is None else f"{figure:.3f}"
+    return f"{figure:.3f} ({low:.3f} to {high:.3f})"
 
 
 def record(scores: pl.DataFrame, labels: pl.DataFrame) -> Table:

@@ -29,18 +29,10 @@ from quant_assets.lake import coverage
 from quant_assets.lake.fingerprint import fingerprint
 from quant_assets.lake.tallies import tally
 from quant_assets.lake.watched import Watched
-from quant_assets.models.terms import (
-    HORIZON_SESSIONS,
-    MEMBERS,
-    MIN_HISTORY_SESSIONS,
-    MIN_TRAINING_SESSIONS,
-    MODEL_NAME,
-    own_model,
-)
+from quant_assets.models.terms import MEMBERS, MODEL_NAME, OWN_MODEL_SESSIONS, own_model
 from quant_assets.schemas import TABLES
 from quant_assets.sources import sources
 from quant_assets.sources.splice import stored_basis
-from quant_assets.validation.purged import EMBARGO_SESSIONS
 from quant_assets.validation.signal_quality import HORIZONS
 from quant_assets.workspace import Workspace
 
@@ -71,8 +63,6 @@ STANDS_BY = {"prices": ("source", "price_basis"), "index_prices": ("source",), "
 """What beside its key decides whether a row stands."""
 OWNER = ("account", "strategy", "key")
 CELLS = {"key": pl.String, "window": pl.String, "n": pl.UInt32, "first": pl.Date}
-OWN_MODEL_SESSIONS = MIN_HISTORY_SESSIONS + MIN_TRAINING_SESSIONS + HORIZON_SESSIONS + EMBARGO_SESSIONS
-"""From a name's first session to the first cut-off of a model of its own."""
 
 
 @dataclass(frozen=True)

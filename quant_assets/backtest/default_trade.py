@@ -68,11 +68,6 @@ class Simulation:
     equity: pl.DataFrame
 
 
-def complete_bars() -> pl.Expr:
-    """Bars that can fill an order: as traded, with open, high, low and close."""
-    return (pl.col("price_basis") == "raw") & pl.all_horizontal(pl.col("open", "high", "low", "close").is_not_null())
-
-
 def orders_of(decisions: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """Decisions as orders of the engine.
 

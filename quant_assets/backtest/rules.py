@@ -12,7 +12,6 @@ from collections.abc import Collection
 
 import polars as pl
 
-from quant_assets.backtest.default_trade import complete_bars
 from quant_assets.membership import inside
 
 LISTED_NAMES = 8
@@ -21,6 +20,11 @@ ALONE = ("threshold", "buy_and_hold")
 """Strategies that need no other name's scores: a name's account by them can be booked by itself."""
 RANKED = ("top_fifth",)
 """Strategies that choose among all names of a session."""
+
+
+def complete_bars() -> pl.Expr:
+    """Bars that can fill an order: as traded, with open, high, low and close."""
+    return (pl.col("price_basis") == "raw") & pl.all_horizontal(pl.col("open", "high", "low", "close").is_not_null())
 
 
 def candidates(prices: pl.DataFrame, scores: pl.DataFrame, atr: pl.DataFrame, *, eligible: pl.DataFrame | None = None) -> pl.DataFrame:

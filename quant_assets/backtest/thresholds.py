@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from quant_assets.backtest.metrics import performance
-from quant_assets.backtest.run import BacktestTables
+
+if TYPE_CHECKING:
+    from quant_assets.backtest.run import BacktestTables
 
 GRID = (0.5, 0.525, 0.55, 0.575, 0.6, 0.625, 0.65, 0.675, 0.7, 0.725, 0.75)
 STRATEGY = "threshold"

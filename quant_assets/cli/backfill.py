@@ -170,7 +170,8 @@ def _plan(instance: Any, work: Workspace, asked: Backfill) -> list[Line]:
         names = len({key for key, _ in cells}) if phase.by_ticker else 0
         # What the times of earlier runs are counted in too.
         taken = len(runs) if phase.at_once else sum(len(run.windows) * max(len(run.tickers), 1) for run in runs)
-        each = seconds_a_cell(instance, work, phase)
+        tuned = phase.name.startswith("train") and work.settings.models.tune  # as long as its trials, and short once they are stored
+        each = None if tuned else seconds_a_cell(instance, work, phase)
         span = windows[0] if len(windows) == 1 else f"{windows[0]}..{windows[-1]}"
         lines.append(Line(phase.name, span, names, len(runs), len(cells), None if each is None else each * taken))
     return lines

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="What has been trained, and how it has done.", no_args_is_help=True)
 app.add_typer(group, name="model")
-RIGHT = ("Rows", "Validation AUC", "Scored", "Out of sample")
 
 
 @group.callback()
@@ -68,14 +67,17 @@ def _item(model: ListedModel, skill: Skill | None) -> dict[str, Any]:
 
 
 def _table(models: list[ListedModel], skills: dict[str, Skill]) -> Table:
+    """What fits 80 columns; run ids, rows and times are in `--json`."""
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in ("Model", "Version", "Alias", "Cut-off", "Trained", *RIGHT, "MLflow run"):
-        shown.add_column(title, justify="right" if title in RIGHT else "left", no_wrap=title in ("Model", "Cut-off", "Trained"))
+    shown.add_column("Model", no_wrap=True)
+    shown.add_column("Version", min_width=11)  # `1 @challenger` in two lines
+    shown.add_column("Cut-off", no_wrap=True)
+    for title in ("Held\nAUC", "Scores", "Out of\nsample", "95 %"):
+        shown.add_column(title, justify="right", no_wrap=True)
     for model in models:
-        skill = skills.get(model.model)
-        scored = f"{skill.n_rows:,}" if skill else ""
-        auc = f"{wording.number(skill.auc)} ({wording.interval(skill.auc_low, skill.auc_high)})" if skill and skill.auc is not None else ""
-        rows = "" if model.n_rows is None else f"{model.n_rows:,}"
-        names = (model.model, model.version or "", ", ".join(model.aliases), str(model.cutoff or ""))
-        shown.add_row(*names, f"{model.trained_at:%Y-%m-%d %H:%M}", rows, wording.number(model.validation_auc), scored, auc, model.run_id)
+        skill = skills.get(model.model) if model.version else None  # it is of all cut-offs: said once
+        version = " ".join([model.version or "", *(f"@{alias}" for alias in model.aliases)])
+        interval = wording.interval(skill.auc_low, skill.auc_high).replace(" to ", "-") if skill else ""
+        record = (f"{skill.n_rows:,}", wording.number(skill.auc), interval) if skill else ()
+        shown.add_row(model.model, version, str(model.cutoff or ""), wording.number(model.validation_auc), *record)
     return shown

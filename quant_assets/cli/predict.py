@@ -11,14 +11,12 @@ import typer
 from rich.table import Table
 
 from quant_assets.backfill import Backfill
-from quant_assets.calendars import day_window
+from quant_assets.calendars import Window, day_window
 from quant_assets.cli.app import app, print_json, screen
 from quant_assets.cli.backfill import EXIT_CODES, carried_out, errors_of, tell_failures
 from quant_assets.cli.options import AsOf, Json, ProfileName, Tickers, chosen, date_from, settings_for
 from quant_assets.cli.train import HISTORY
-from quant_assets.errors import ModelError
 from quant_assets.models.terms import MODEL_NAME, PERSISTENCE, RIDGE, own_model
-from quant_assets.planning import EVERY_PHASE, missing_cells
 from quant_assets.reporting import wording
 from quant_assets.workspace import Workspace
 
@@ -34,8 +32,10 @@ def predict(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = 
     warnings.filterwarnings("ignore")  # third parties' deprecations: ours are errors in the tests
     work = Workspace.open(settings_for(profile), as_of=date_from(as_of, "--as-of"))
     names = chosen(work.universe, tickers)
-    _refuse_untrained(work)
-    status, errors = _complete(work)
+    from quant_assets.steps.models import trained_at  # XGBoost: after the arguments have proved sensible
+
+    trained_at(work, work.cutoff)
+    status, errors = _complete(work, names)
     rows = _scores(work, names)
     if as_json:
         print_json({"as_of": work.as_of, "status": status, "items": rows.to_dicts(), "errors": errors})
@@ -44,22 +44,13 @@ def predict(tickers: Tickers = None, as_of: AsOf = None, profile: ProfileName = 
     raise typer.Exit(EXIT_CODES[status])
 
 
-def _refuse_untrained(work: Workspace) -> None:
-    from quant_assets.steps.models import trained_at  # XGBoost: after the arguments have proved sensible
-
-    try:
-        trained_at(work, work.cutoff)
-    except ModelError as error:
-        raise ModelError(error.message, remedy="`quant-assets train` trains it") from None
-
-
-def _complete(work: Workspace) -> tuple[str, list[dict[str, str | None]]]:
-    """Fills what is missing of the session's scores; the status, and what failed."""
-    needed = [phase for phase in EVERY_PHASE if set(phase.tables) & {*HISTORY, *SCORES}]
-    if not any(missing_cells(phase, work, tickers=work.universe.tickers) for phase in needed):
+def _complete(work: Workspace, names: list[str]) -> tuple[str, list[dict[str, str | None]]]:
+    """Fills what is missing of the history and of the quarter's scores; the status, and what failed."""
+    history = Backfill(work.history, tuple(work.universe.tickers), HISTORY, only_missing=True)
+    scores = Backfill(Window(work.cutoff, work.after_as_of), tuple(names), SCORES, only_missing=True)
+    if not any(asked.runs(phase, work) for asked in (history, scores) for phase in asked.phases):
         return "done", []
-    asked = Backfill(work.history, tuple(work.universe.tickers), (*HISTORY, *SCORES), only_missing=True)
-    outcome = carried_out(work.settings, work, [asked], title=f"Scores of {work.as_of}, profile {work.settings.profile}")
+    outcome = carried_out(work.settings, work, [history, scores], title=f"Scores of {work.as_of}, profile {work.settings.profile}")
     tell_failures(outcome)
     return outcome.status, errors_of(outcome)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import logging
 import warnings
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 import typer
@@ -12,16 +14,16 @@ from rich.table import Table
 
 from quant_assets.backfill import Backfill
 from quant_assets.calendars import Window
-from quant_assets.cli.app import app, print_json, screen
+from quant_assets.cli.app import app, aside, print_json, screen
 from quant_assets.cli.backfill import EXIT_CODES, carried_out, errors_of, tell_failures
 from quant_assets.cli.options import End, Json, ProfileName, Start, Tickers, chosen, sessions_between, settings_for
-from quant_assets.demand import OWN_MODEL_SESSIONS
 from quant_assets.errors import BadArgument
-from quant_assets.models.terms import MODEL_NAME, own_model
+from quant_assets.models.terms import MODEL_NAME, OWN_MODEL_SESSIONS, own_model
 from quant_assets.reporting import wording
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
+    from quant_assets.defs.backfill import Outcome
     from quant_assets.settings import Settings
 
 HISTORY = ("index_prices", "prices", "features", "cross_section_features", "labels")
@@ -55,43 +57,91 @@ def train(
     before = Backfill(Window(work.history.start, asked.end), tuple(work.universe.tickers), HISTORY, only_missing=True)
     what = f"{wording.count(len(names), 'name')} alone" if each else MODEL_NAME
     title = f"Training of {what}, {asked}, profile {settings.profile}"
-    outcome = carried_out(settings, work, [before, Backfill(asked, names, tables, only_missing=False)], title=title)
-    rows = _trained(work, [own_model(name) for name in names] if each else [MODEL_NAME], asked)
+    with _trials_told():
+        outcome = carried_out(settings, work, [before, Backfill(asked, names, tables, only_missing=False)], title=title)
+    rows = _trained(work, [own_model(name) for name in names] if each else [MODEL_NAME], asked, outcome)
+    young = {name: _too_young(work, name, asked) for name in names if each and own_model(name) not in set(rows["model"])}
+    lacking = [] if outcome.failed else [why for why in young.values() if why]
+    status = outcome.status
+    if lacking:
+        status = "failed" if rows.is_empty() else "partial"
     if as_json:
-        print_json({"status": outcome.status, "items": rows.to_dicts(), "errors": errors_of(outcome)})
-    else:
+        unmade: list[dict[str, str | None]] = [{"phase": "train_each", "message": why, "run_id": None} for why in lacking]
+        print_json({"status": status, "items": rows.to_dicts(), "errors": [*errors_of(outcome), *unmade]})
+    elif rows.height:
         screen.print(_table(rows))
-        if lacking := [name for name in names if each and own_model(name) not in set(rows["model"])]:
-            screen.print(f"{', '.join(lacking)}: no model, {OWN_MODEL_SESSIONS} sessions are needed before a cut-off", soft_wrap=True)
+        if tune and not each:
+            _tell_untuned(work, asked)
         screen.print("\nquant-assets predict     today's scores\nquant-assets model list  what is stored, and its record", soft_wrap=True)
     tell_failures(outcome)
-    raise typer.Exit(EXIT_CODES[outcome.status])
+    for why in lacking:
+        aside.print(why)
+    raise typer.Exit(EXIT_CODES[status])
+
+
+def _too_young(work: Workspace, name: str, asked: Window) -> str | None:
+    """Why a name can have no model of its own at any cut-off asked for; None where it can."""
+    last = max(window.start for window in work.quarter_windows().values() if window.start < asked.end)
+    there = work.lake.scan("prices", keys=[name], window=Window(work.history.start, last)).collect().height
+    if there >= OWN_MODEL_SESSIONS:
+        return None
+    what = f"{there:,} sessions before {last}, {OWN_MODEL_SESSIONS:,} are needed for a model of its own"
+    return f"{name}: {what}; leave it to the pooled model"
+
+
+def _tell_untuned(work: Workspace, asked: Window) -> None:
+    quarters = work.quarter_windows().values()
+    n_tuned = sum(window.start < asked.end and asked.start < window.end for window in quarters)
+    if n_tuned < len(quarters):
+        told = f"Tuned: {n_tuned} of {wording.count(len(quarters), 'cut-off')}; the others keep their parameters"
+        screen.print(f"{told}; `--tune --start {work.out_of_sample.start}` tunes them all.", soft_wrap=True)
+
+
+class _Trials(logging.Handler):
+    """Every tenth trial of a study, and what it chose, below the line of the run at work."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = record.args if isinstance(record.args, tuple) else ()
+        done, of = (value if isinstance(value, int) else 0 for value in told[-2:])
+        if done % 10 == 0 or done == of or " by trial" in record.msg:
+            aside.print(f"\n  {record.getMessage()}", end="", markup=False)
+
+
+@contextmanager
+def _trials_told() -> Iterator[None]:
+    from quant_assets.steps.tuning import LOGGER  # after the arguments have proved sensible
+
+    told, handler = logging.getLogger(LOGGER), _Trials()
+    told.addHandler(handler)
+    try:
+        yield
+    finally:
+        told.removeHandler(handler)
 
 
 def _tuned(settings: Settings) -> Settings:
     return settings.model_copy(update={"models": settings.models.model_copy(update={"tune": True})})
 
 
-def _trained(work: Workspace, models: list[str], asked: Window) -> pl.DataFrame:
-    """What `model_runs` holds of these models at the cut-offs of the quarters asked for, the newest first."""
+def _trained(work: Workspace, models: list[str], asked: Window, outcome: Outcome) -> pl.DataFrame:
+    """What `model_runs` holds of these models at the cut-offs of the quarters asked for, the newest first; nothing if none was begun."""
+    if outcome.failed and not any(run.phase.startswith("train") for run in outcome.runs):
+        models = []
     since = min(window.start for window in work.quarter_windows().values() if window.end > asked.start)
     rows = work.lake.scan("model_runs", window=Window(since, asked.end)).filter(pl.col("model").is_in(models)).collect()
     return rows.sort("cutoff", "model", descending=[True, False])
 
 
 def _table(rows: pl.DataFrame) -> Table:
+    """It fits 80 columns; whole run ids are in `--json`."""
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    shown.add_column("Model", no_wrap=True)
-    shown.add_column("Cut-off", no_wrap=True)
-    for title in ("Rows", "Names", "Trees", "Validation AUC", "Base rate"):
-        shown.add_column(title, justify="right")
-    shown.add_column("MLflow run", no_wrap=True)
+    for title in ("Model", "Cut-off"):
+        shown.add_column(title, no_wrap=True)
+    for title in ("Rows", "Names", "Trees", "Held\nAUC", "Base\nrate"):
+        shown.add_column(title, justify="right", no_wrap=True)
+    shown.add_column("MLflow\nrun", no_wrap=True)
     for row in rows.iter_rows(named=True):
-        shown.add_row(*_cells(row))
+        figures = (wording.number(row["validation_auc"]), wording.number(row["base_rate"]))
+        counts = (f"{row['n_rows']:,}", str(row["n_tickers"]), str(row["best_round"]))
+        shown.add_row(row["model"], str(row["cutoff"]), *counts, *figures, row["model_run_id"][:8])
     return shown
-
-
-def _cells(row: dict[str, Any]) -> list[str]:
-    cutoff: dt.date = row["cutoff"]
-    figures = (wording.number(row["validation_auc"]), wording.number(row["base_rate"]))
-    return [row["model"], str(cutoff), f"{row['n_rows']:,}", str(row["n_tickers"]), str(row["best_round"]), *figures, row["model_run_id"]]

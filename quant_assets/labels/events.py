@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from quant_assets.errors import BadArgument, require_columns
-from quant_assets.labels.spans import known_bars
+from quant_assets.labels.spans import known_bars, require_one_a_session
 
 
 def cusum_events(prices: pl.LazyFrame, threshold: float | pl.DataFrame, *, as_of: dt.date) -> pl.DataFrame:
@@ -28,7 +28,7 @@ def cusum_events(prices: pl.LazyFrame, threshold: float | pl.DataFrame, *, as_of
 
     Raises
     ------
-    BadArgument : a threshold is not above 0.
+    BadArgument : a threshold is not above 0, or a bar has more than one.
     QuantAssetsError : an impossible corporate action (see `adjustments.forward_adjusted`).
 
     Source: Lopez de Prado (2018), Advances in Financial Machine Learning, snippet 2.4, on log returns instead of differences of prices.
@@ -45,7 +45,8 @@ def _with_threshold(bars: pl.DataFrame, threshold: float | pl.DataFrame) -> pl.D
     if isinstance(threshold, pl.DataFrame):
         require_columns(threshold.columns, "ticker", "session", "threshold")
         told = threshold.select("ticker", "session", pl.col("threshold").cast(pl.Float64).fill_nan(None))
-        bars = bars.join(told, on=["ticker", "session"], how="left", maintain_order="left", validate="1:1")
+        require_one_a_session(told.join(bars, on=["ticker", "session"], how="semi"), "threshold")
+        bars = bars.join(told, on=["ticker", "session"], how="left", maintain_order="left")
     else:
         bars = bars.with_columns(threshold=pl.lit(threshold, dtype=pl.Float64))
     impossible = ~(pl.col("threshold") > 0) | pl.col("threshold").is_nan()

@@ -65,6 +65,13 @@ def whole_paths(bars: pl.DataFrame, sessions: pl.DataFrame, *, horizon: int, win
     return starts.drop("place", "_reached"), starts.select(place).to_series().to_numpy()
 
 
+def require_one_a_session(rows: pl.DataFrame, what: str) -> None:
+    """Raises BadArgument naming the first ticker and session of which there are several rows, each of which is one `what`."""
+    twice = rows.filter(pl.struct("ticker", "session").is_duplicated())
+    for ticker, session in twice.select("ticker", "session").head(1).iter_rows():
+        raise BadArgument(f"{ticker} {session}: more than one {what} (limit 1 a session)", remedy="keep one")
+
+
 def per_start(places: Places, found: Floats) -> Floats:
     """(n_starts,) of what was found at the places that are not -1; NaN elsewhere."""
     out = np.full(places.size, np.nan)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from quant_assets.errors import BadArgument, QuantAssetsError, require_columns
-from quant_assets.labels.spans import Floats, Places, known_bars, starts_of
+from quant_assets.labels.spans import Floats, Places, known_bars, require_one_a_session, starts_of
 
 Touch = Literal["intraday", "close"]
 OUTCOMES = ("profit", "stop", "vertical", "open", "no volatility", "missing bar", "incomplete bar")
@@ -151,9 +151,7 @@ def _on_bars(events: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def _refuse_impossible_events(events: pl.DataFrame) -> None:
-    twice = events.filter(pl.struct("ticker", "session").is_duplicated())
-    for ticker, session in twice.select("ticker", "session").head(1).iter_rows():
-        raise BadArgument(f"{ticker} {session}: more than one event (limit 1 a session)", remedy="keep one")
+    require_one_a_session(events, "event")
     if "side" in events.columns:
         wrong = events.filter(~pl.col("side").is_in([-1, 1]).fill_null(False))
         for ticker, session, side in wrong.select("ticker", "session", "side").head(1).iter_rows():

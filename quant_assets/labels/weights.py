@@ -46,21 +46,33 @@ def time_decay(labels: pl.DataFrame, sessions: pl.DataFrame, *, half_life: float
     Parameters
     ----------
     labels : `label_end`.
-    sessions : exchange sessions (column `session`), at least from the first `label_end` to `as_of`.
+    sessions : exchange sessions (column `session`), at least from the first `label_end` to `as_of`, or to the one after it where `as_of`
+        is none.
     half_life : exchange sessions in which a weight halves; the age of a label is the number of sessions after its `label_end`.
     as_of : the day from which ages are counted.
 
     Raises
     ------
-    BadArgument : `half_life` is not above 0, a `label_end` is null or after `as_of`.
+    BadArgument : `half_life` is not above 0, a `label_end` is null, after `as_of` or not among `sessions`, or `sessions` end before
+        `as_of`.
     """
     if not half_life > 0:
         raise BadArgument(f"half-life {half_life:g} is not above 0 sessions", remedy="pass after how many sessions a label counts half")
     for ended in labels.filter((pl.col("label_end") <= as_of).fill_null(False).not_())["label_end"].head(1):
         raise BadArgument(f"a label that ends {ended} is not known on {as_of}", remedy="leave out labels that end later")
-    days = sessions.filter(pl.col("session") <= as_of)["session"].unique().sort()
-    age = len(days) - days.search_sorted(labels["label_end"], side="right").to_numpy().astype(np.float64)
+    days = sessions["session"].unique().sort()
+    _refuse_uncovered(labels["label_end"], days, as_of)
+    age = days.search_sorted(as_of, side="right") - days.search_sorted(labels["label_end"], side="right").to_numpy()
     return np.power(0.5, age / half_life)
+
+
+def _refuse_uncovered(label_end: pl.Series, days: pl.Series, as_of: dt.date) -> None:
+    """Sessions that are not given would not be counted, and labels seem younger than they are."""
+    remedy = "give every exchange session from the first label_end to as_of"
+    for ended in label_end.filter(~label_end.is_in(days.implode())).head(1):
+        raise BadArgument(f"a label ends {ended}, which is none of the {len(days)} sessions given", remedy=remedy)
+    if days.is_empty() or days[-1] < as_of:
+        raise BadArgument(f"the {len(days)} sessions given end before {as_of}", remedy=remedy)
 
 
 def class_balance(label: pl.Series) -> Floats:

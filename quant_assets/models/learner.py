@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +21,7 @@ import polars as pl
 from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 
-from quant_assets.errors import ModelError
+from quant_assets.errors import BadArgument, ModelError
 from quant_assets.models.sample import (
     Column,
     Floats,
@@ -28,6 +29,7 @@ from quant_assets.models.sample import (
     Table,
     Task,
     refuse_infinite,
+    refuse_no_table,
     refuse_other_features,
     refuse_unknown,
     sample_of,
@@ -36,6 +38,27 @@ from quant_assets.models.sample import (
 from quant_assets.validation.spans import LabelSpan
 
 FORMAT = b"quant_assets learner 1\n"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a number may be: from `low`, or above it, to `high`."""
+
+    low: float
+    high: float = np.inf
+    above: bool = False
+    whole: bool = False
+
+    def __str__(self) -> str:
+        start = f"{'above' if self.above else 'from'} {self.low:g}"
+        return f"{'a whole number' if self.whole else 'a number'} {start}" + (f" to {self.high:g}" if np.isfinite(self.high) else "")
+
+    def holds(self, value: object) -> bool:
+        kind = Integral if self.whole else Real
+        return isinstance(value, kind) and self.low <= value <= self.high and not (self.above and value == self.low)  # type: ignore[operator]
+
+
+COUNT = Limit(1, whole=True)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -54,6 +77,8 @@ class Learner(BaseEstimator, ABC):  # type: ignore[misc]
 
     TASKS: ClassVar[tuple[Task, ...]]
     PRECISION: ClassVar[type[np.floating[Any]]] = np.float64
+    LIMITS: ClassVar[Mapping[str, Limit]] = {}
+    """Of the parameters that are numbers; one that may be None has no limit then."""
 
     feature_names: Sequence[str] | None = None
 
@@ -85,7 +110,7 @@ class Learner(BaseEstimator, ABC):  # type: ignore[misc]
         Parameters
         ----------
         X : (n_rows, n_features) frame with named columns, null = unknown, or array with `feature_names`, NaN = unknown.
-        y : (n_rows,) classification: 0 or 1; regression: a number; ranking: a grade from 0 to 31, the highest for the best.
+        y : (n_rows,) classification: 0 or 1; regression: a number; ranking: a grade from 0 to 30, the highest for the best.
         sample_weight : (n_rows,) from 0; of a ranking, alike within a session.
         label_span : frame with `label_start` and `label_end`, or (n_rows, 2) datetime64[D]: the sessions between which each label was
             decided.
@@ -95,8 +120,10 @@ class Learner(BaseEstimator, ABC):  # type: ignore[misc]
         ModelError : a task that this learner has not; lengths that differ; a target that is missing, infinite, no grade, or of one class
             only; weights that are missing, below 0 or all 0; a feature that is infinite, no number, or unknown in every row; fewer rows
             than it takes.
-        BadArgument : a span that is missing or ends before it starts.
+        BadArgument : a parameter outside its limits; X that is no polars frame and no array, has no column, or names one twice; y or
+            weights that are no numbers; a span that is missing or ends before it starts.
         """
+        self._refuse_parameters()
         task = self.task
         if task not in self.TASKS:
             raise ModelError(f"{type(self).__name__} has no task {task!r}", remedy=f"choose among {', '.join(self.TASKS)}")
@@ -105,7 +132,9 @@ class Learner(BaseEstimator, ABC):  # type: ignore[misc]
         sample = sample_of(names, values, y, sample_weight, label_span, task=task)
         least = self._least_rows(len(names))
         if len(sample) < least:
-            raise ModelError(f"{len(sample)} rows (at least {least} are needed)", remedy="give a longer span, more names or fewer features")
+            raise ModelError(
+                f"{len(sample):,} rows (at least {least:,} are needed)", remedy="give a longer span, more names or fewer features"
+            )
         refuse_infinite(values, names)
         refuse_unknown(values, names)
         self._fit(sample)
@@ -132,8 +161,7 @@ class Learner(BaseEstimator, ABC):  # type: ignore[misc]
         ------
         ModelError : it has learned nothing yet, other features or another order of them, or a feature is infinite.
         """
-        if not hasattr(self, "feature_names_in_"):
-            raise ModelError(f"this {type(self).__name__} has learned nothing yet", remedy="call fit first")
+        self._refuse_unfitted()
         names = self.names_of(X)
         refuse_other_features(self.feature_names_in_.tolist(), names)
         values = values_of(X, names, self.PRECISION)
@@ -141,7 +169,8 @@ class Learner(BaseEstimator, ABC):  # type: ignore[misc]
         return np.asarray(self._scores(values), dtype=np.float64)
 
     def to_bytes(self) -> bytes:
-        """The learner, its parameters and what it learned."""
+        """The learner, its parameters and what it learned. Raises ModelError where it has learned nothing yet."""
+        self._refuse_unfitted()
         facts, model = self._stored()
         header = {"class": type(self).__name__, "params": self.get_params(), "features": self.feature_names_in_.tolist(), "facts": facts}
         body = json.dumps(header).encode() + b"\n" + model
@@ -179,8 +208,25 @@ class Learner(BaseEstimator, ABC):  # type: ignore[misc]
         if self.task == "classification":
             self.classes_ = np.array([0, 1])
 
+    def _refuse_parameters(self) -> None:
+        params = self.get_params()
+        for name, limit in self.LIMITS.items():
+            if params[name] is not None and not limit.holds(params[name]):
+                raise BadArgument(f"{name} of this {type(self).__name__} is {params[name]!r}", remedy=f"set {name} to {limit}")
+
+    def _refuse_unfitted(self) -> None:
+        if not hasattr(self, "feature_names_in_"):
+            raise ModelError(f"this {type(self).__name__} has learned nothing yet", remedy="call fit first")
+
     def names_of(self, X: Table) -> list[str]:
-        """Of the columns of X. Raises ModelError where X is an array and `feature_names` do not fit it."""
+        """Of the columns of X.
+
+        Raises
+        ------
+        ModelError : X is an array and `feature_names` do not fit it.
+        BadArgument : X is neither a frame of polars nor an array, has no column, or `feature_names` has a name twice.
+        """
+        refuse_no_table(X)
         if isinstance(X, pl.DataFrame):
             return X.columns
         if self.feature_names is None:
@@ -188,6 +234,8 @@ class Learner(BaseEstimator, ABC):  # type: ignore[misc]
         if X.ndim != 2 or X.shape[1] != len(self.feature_names):
             what = f"X has the shape {X.shape} and {len(self.feature_names)} feature names"
             raise ModelError(what, remedy="pass (rows, features) with one name for each column")
+        if twice := sorted({name for name in self.feature_names if list(self.feature_names).count(name) > 1}):
+            raise BadArgument(f"feature_names has {', '.join(twice)} twice (limit: once)", remedy="give each column a name of its own")
         return list(self.feature_names)
 
 

@@ -7,6 +7,7 @@ linear model needs a number everywhere, and this one moves no forecast.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as RidgeRegression
 from sklearn.preprocessing import StandardScaler
 
-from quant_assets.models.learner import Learner
+from quant_assets.models.learner import Learner, Limit
 from quant_assets.models.sample import Floats, Sample, Task
 
 
@@ -77,6 +78,7 @@ class Ridge(Linear):
     """
 
     TASKS: ClassVar[tuple[Task, ...]] = ("regression",)
+    LIMITS: ClassVar[Mapping[str, Limit]] = {"alpha": Limit(0)}
 
     alpha: float = 10_000.0
 
@@ -92,6 +94,7 @@ class Logistic(Linear):
     """
 
     TASKS: ClassVar[tuple[Task, ...]] = ("classification",)
+    LIMITS: ClassVar[Mapping[str, Limit]] = {"alpha": Limit(0, above=True)}
 
     alpha: float = 2_500.0
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
-
-from mlflow.entities import Run, RunStatus
+from typing import TYPE_CHECKING, Any
 
 from quant_assets.models.terms import MODEL_NAME
-from quant_assets.models.tracking import PARENT, Tracking
+from quant_assets.models.tracking import FAILED, FINISHED, PARENT, Tracking
 
-FAILED = RunStatus.to_string(RunStatus.FAILED)
-FINISHED = RunStatus.to_string(RunStatus.FINISHED)
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,8 @@ def unregistered(tracking: Tracking) -> list[ListedModel]:
 def n_trials(tracking: Tracking, model: str) -> int:
     """How many settings have been tried for a model, at any cut-off: the number that its best one was chosen from.
 
-    A setting is a feature set with the parameters of a trial, one that was pruned too, or with those of a training that had no trials. The
-    same setting at several cut-offs is one.
+    A setting is a feature set with the parameters of a trial, one that was pruned too, or with those of a training that no search chose.
+    The same setting at several cut-offs is one: a search's choice, too, that later cut-offs of its year were trained with.
 
     Raises
     ------
@@ -92,12 +90,11 @@ def n_trials(tracking: Tracking, model: str) -> int:
         trainings = {run_id: run for run_id, run in _trainings(tracking).items() if _model(run) == model}
         nested = [run for run in tracking.runs(f"tags.model = '{model}'") if run.data.tags.get(PARENT) in trainings]
     trials = [run for run in nested if run.info.status != FAILED]
-    tried: set[tuple[str, object]] = {
-        (trainings[run.data.tags[PARENT]].data.tags["feature_set"], frozenset(run.data.params.items())) for run in trials
-    }
+    tried = {(trainings[run.data.tags[PARENT]].data.tags["feature_set"], frozenset(run.data.params.items())) for run in trials}
     searched = {run.data.tags[PARENT] for run in trials}
-    alone = [run.data.tags for run_id, run in trainings.items() if run_id not in searched]
-    return len(tried | {(tags["feature_set"], tags["parameters"]) for tags in alone})
+    trained_with = {run_id: (run.data.tags["feature_set"], run.data.tags["parameters"]) for run_id, run in trainings.items()}
+    chosen = {trained_with[run_id] for run_id in searched}  # each is a trial's already, whose parameters have other names
+    return len(tried) + len(set(trained_with.values()) - chosen)
 
 
 def _trainings(tracking: Tracking) -> dict[str, Run]:

@@ -12,8 +12,8 @@ from sklearn.base import clone
 from quant_assets.errors import ModelError
 from quant_assets.models.learner import Learner
 from quant_assets.models.sample import Column, Floats, Table
-from quant_assets.models.tune import Search, Splitter, Tuned, rows_of, tune_rows
-from quant_assets.validation.spans import LabelSpan, LabelSpans
+from quant_assets.models.tune import Search, Splitter, Tuned, refuse_overlap, rows_of, tune_rows
+from quant_assets.validation.spans import LabelSpan
 from quant_assets.validation.splitter import Places
 
 
@@ -62,7 +62,7 @@ def nested_cv(
     tuned = []
     for number, (train, test) in enumerate(outer.split(X, rows.y)):
         _refuse_twice(fold[test])
-        _refuse_overlap(rows.span, train, test)
+        refuse_overlap(rows.span, train, test)
         known = rows.take(train)
         tuned.append(tune_rows(learner, known, replace(search, study=f"{search.study}-{number}")))
         scores[test] = known.fitted(clone(learner).set_params(**tuned[-1].params)).scores(X[test])
@@ -73,13 +73,3 @@ def nested_cv(
 def _refuse_twice(fold: Places) -> None:
     if (fold >= 0).any():
         raise ModelError(f"{int((fold >= 0).sum())} rows are tested twice (limit 0)", remedy="pass a splitter that tests each row once")
-
-
-def _refuse_overlap(spans: LabelSpans, train: Places, test: Places) -> None:
-    order = np.argsort(spans.start[test], kind="stable")
-    starts, latest = spans.start[test][order], np.maximum.accumulate(spans.end[test][order])
-    begun = np.searchsorted(starts, spans.end[train], side="right")  # tested labels that begin before a training label ends
-    overlapping = int(((begun > 0) & (latest[begun - 1] >= spans.start[train])).sum())
-    if overlapping:
-        what = f"{overlapping} of {len(train)} training labels overlap a tested one (limit 0)"
-        raise ModelError(what, remedy="split with a purged splitter of validation/")

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +20,16 @@ import polars as pl
 
 from quant_assets.errors import ModelError
 from quant_assets.features.catalog import feature_set_hash
-from quant_assets.models.sample import refuse_other_features, values_of
-from quant_assets.models.terms import MEMBERS, MIN_HISTORY_SESSIONS, MIN_TRAINING_SESSIONS, VALIDATION_SESSIONS
+from quant_assets.models.sample import refuse_infinite, refuse_other_features, refuse_short, refuse_unknown, values_of
+from quant_assets.models.terms import (
+    MEMBERS,
+    MIN_CHILD_WEIGHT,
+    MIN_HISTORY_SESSIONS,
+    MIN_TRAINING_SESSIONS,
+    SUBSAMPLE,
+    VALIDATION_SESSIONS,
+    rows_to_split,
+)
 from quant_assets.validation.purged import learnable, recent_slice
 
 if TYPE_CHECKING:
@@ -42,8 +50,8 @@ PARAMETERS = {
     "tree_method": "hist",
     "max_depth": 4,
     "eta": 0.05,
-    "min_child_weight": 100,
-    "subsample": 0.8,
+    "min_child_weight": MIN_CHILD_WEIGHT,
+    "subsample": SUBSAMPLE,
     "colsample_bytree": 0.8,
     "lambda": 10.0,
     "nthread": 1,
@@ -59,6 +67,7 @@ class TrainedModel:
     ----------
     parameters : as `xgboost.train` names them.
     evidence : None where none was asked for.
+    by_fold : `cv_log_loss` (nats) and `cv_auc` of five purged folds (`evidence.by_fold`); empty where no evidence was asked for.
     """
 
     cutoff: dt.date
@@ -77,6 +86,7 @@ class TrainedModel:
     validation_log_loss: float
     parameters: Mapping[str, Any]
     evidence: Evidence | None = None
+    by_fold: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
 
 def with_history(features: pl.DataFrame) -> pl.DataFrame:
@@ -121,7 +131,8 @@ def train(
 
     Raises
     ------
-    ModelError : fewer than 504 sessions, or only one class.
+    ModelError : fewer than 504 sessions; only one class, before the held sessions or in them; fewer rows before them than a tree needs to
+        split once; a feature that is infinite, or unknown in every row of more than one name.
     """
     from quant_assets.models.trees import boosted  # with XGBoost and scikit-learn two seconds: only where something is trained
 
@@ -132,9 +143,11 @@ def train(
             remedy="materialise more history or choose a later cut-off",
         )
     fit, validation = recent_slice(rows, VALIDATION_SESSIONS)
+    parameters = parameters or PARAMETERS
+    _refuse_features(rows, features)
+    _refuse_outcomes(fit, validation, rows.height, parameters)
     learnt = _matrix(fit, features)
     held = _matrix(validation, features, like=learnt)
-    parameters = parameters or PARAMETERS
     curve: dict[str, Any] | None = {} if with_evidence else None
     scout, best_round = boosted(parameters, learnt, n_rounds=MAX_ROUNDS, held=held, patience_rounds=PATIENCE_ROUNDS, curve=curve)
     booster, _ = boosted(parameters, _matrix(rows, features), n_rounds=best_round)
@@ -158,6 +171,7 @@ def train(
         validation_log_loss=held_log_loss,
         parameters=parameters,
         evidence=None if curve is None else _evidence(booster, rows, validation.with_columns(score=pl.Series(scores)), curve),
+        by_fold={} if curve is None else _by_fold(rows, features, parameters, best_round),
     )
 
 
@@ -197,6 +211,25 @@ def content_hash(frame: pl.DataFrame) -> str:
     return digest.hexdigest()[:16]
 
 
+def _refuse_features(rows: pl.DataFrame, features: Sequence[str]) -> None:
+    """A source without highs, lows or volumes leaves a name some features that no row knows: its own trees do without, a pool's may not."""
+    values = values_of(rows, features, np.float32)
+    refuse_infinite(values, features)
+    if rows["ticker"].n_unique() > 1:
+        refuse_unknown(values, features)
+
+
+def _refuse_outcomes(fit: pl.DataFrame, validation: pl.DataFrame, n_rows: int, parameters: Mapping[str, Any]) -> None:
+    least = rows_to_split(parameters.get("min_child_weight", 1), parameters.get("subsample", 1))  # XGBoost's own defaults
+    refuse_short(fit["label"].to_numpy(), n_rows, held_sessions=VALIDATION_SESSIONS, least=least)
+    n_up = int(validation["label"].to_numpy().sum())
+    if n_up in (0, validation.height):
+        raise ModelError(
+            f"{n_up} of the {validation.height} labels in the {VALIDATION_SESSIONS} held sessions are 1 (both outcomes are needed)",
+            remedy="choose another cut-off, or labels that do not run one way for a year",
+        )
+
+
 def _matrix(rows: pl.DataFrame, features: Sequence[str], *, like: xgb.DMatrix | None = None) -> xgb.QuantileDMatrix:
     from quant_assets.models.trees import quantile_matrix
 
@@ -233,6 +266,14 @@ def _evidence(booster: xgb.Booster, rows: pl.DataFrame, held: pl.DataFrame, curv
     train, validation = (next(iter(curve[name].values())) for name in ("train", "held"))
     learning = pl.DataFrame({"round": range(1, len(train) + 1), "train": train, "validation": validation})
     return gather(booster, rows, held=held.with_columns(pl.col("score").cast(pl.Float64)), learning_curve=learning)
+
+
+def _by_fold(
+    rows: pl.DataFrame, features: Sequence[str], parameters: Mapping[str, Any], best_round: int
+) -> dict[str, tuple[float | None, ...]]:
+    from quant_assets.models.evidence import by_fold
+
+    return by_fold(rows, features, parameters, n_rounds=best_round)
 
 
 def _validation_figures(validation: pl.DataFrame, score: npt.NDArray[np.float32]) -> tuple[float, float]:

@@ -1,11 +1,12 @@
 """Where trained models are kept: MLflow runs by cut-off, and the registry with its aliases. What a model is, is in `pooled.py`.
 
-A run is found again by what it was trained on and how, so training the same cut-off on the same rows resumes its run. What is listed of
-them is in `model_listing.py`.
+A run is found again by what it was trained on and how, by which code, so training the same cut-off on the same rows resumes its run, and
+code that was changed never touches it. What lies in its folder is in `model_files.py`, what is listed of runs in `model_listing.py`.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import logging
@@ -15,45 +16,30 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-import polars as pl
-import xgboost as xgb
 from filelock import FileLock, Timeout
-from mlflow.exceptions import MlflowException
 
 from quant_assets.errors import BadArgument, LockHeld, ModelError
-from quant_assets.models.code_version import code_version
-from quant_assets.models.evidence import Evidence
+from quant_assets.models import model_files
+from quant_assets.models.code_version import code_version, source_hash
 from quant_assets.models.kept_runs import KeptRuns
-from quant_assets.models.pooled import TrainedModel, importances
+from quant_assets.models.model_files import BESIDE_FILE, BOOSTER, MEMBER_FILE, OF_MODEL, StoredModel
+from quant_assets.models.pooled import TrainedModel
 from quant_assets.models.run_record import Measured, RunRecord, Trial
-from quant_assets.models.terms import MODEL_NAME
-from quant_assets.models.tracking import FAILURES, KEPT_AS, MODEL_FOLDER, Tracking, TrackingUnavailable, reason
+from quant_assets.models.sent_models import SentModels
+from quant_assets.models.terms import MODEL_NAME, retrain
+from quant_assets.models.tracking import FAILURES, Tracking, TrackingUnavailable, reason
 
 EXPERIMENT = "pooled_model"
-BOOSTER = "booster.ubj"
-MEMBER_FILE = "members.parquet"
-BESIDE_FILE = "beside.parquet"
-OF_MODEL = (BOOSTER, MEMBER_FILE, BESIDE_FILE)
-"""What a night loads; the first is always there."""
-EVIDENCE_FOLDER = "evidence"
 LOCAL_PAGES = "http://127.0.0.1:5000"
-EXAMPLE_ROWS = 5
+LIBRARIES = ("xgboost", "scikit-learn")
+"""What the trees, and the baselines beside them, are grown by."""
 PATIENCE_SECONDS = 600
 """For another process that is sending: what has waited through a long outage takes a second a run."""
 
 logger = logging.getLogger("quant_assets")
-
-
-@dataclass(frozen=True)
-class StoredModel:
-    """A model as a night uses it; `members` is empty for past cut-offs, `files` holds what else was kept with it."""
-
-    run_id: str
-    booster: xgb.Booster
-    members: tuple[xgb.Booster, ...]
-    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ class Logged:
     Parameters
     ----------
     run_id : MLflow's id; while it waits for the server, one of its own, by which `ModelRegistry.load` finds it ever after.
-    version : of the registered model; None where it was not to be registered, or waits.
+    version : of the registered model; None where it was not to be registered, a later cut-off is, or it waits.
     waits : whether the tracking server was down.
     """
 
@@ -73,13 +59,14 @@ class Logged:
 
 
 class ModelRegistry:
-    """MLflow tracking and registry at one address.
+    """MLflow tracking and registry at one address. Opened, it sends what waits, if the server answers and nobody else is at it.
 
     Parameters
     ----------
     uri : tracking address (`sqlite:///...`, `http://...`).
     artifacts : URI below which a newly made experiment keeps its artifacts; None: where the server says.
-    waiting : the folder where runs stay while a server is down; None: a run that cannot be sent is refused.
+    waiting : the folder where runs stay while a server is down; None: a run that cannot be sent is refused. Beside it, in `sent`, lie
+        copies of the models that a server holds, which are read first.
 
     Raises
     ------
@@ -90,6 +77,8 @@ class ModelRegistry:
         self.tracking = Tracking(uri, artifacts)
         self.client = self.tracking.client
         self.kept = KeptRuns(waiting) if waiting else None
+        self.sent = SentModels(waiting.with_name("sent")) if waiting and not self.tracking.database else None
+        self._catch_up()
 
     def log(
         self,
@@ -112,11 +101,12 @@ class ModelRegistry:
         ----------
         asset : of the pipeline that trained it, which names the experiment.
         name : of the model it is a cut-off of, registered or not.
-        by_fold : figures by name, one for each fold in order; a fold where one is not defined is left out.
+        by_fold : figures by name beside the model's own, one for each fold in order; a fold where one is not defined is left out.
         trials : of the search that chose the parameters.
         files : by name, kept with the model: `StoredModel.files`.
         dagster_run : id of the run that trained it, for whoever looks for its log.
-        register : make it a version of the registered model `name` with the alias `challenger`; an example of its input is in the evidence.
+        register : make it a version of the registered model `name` with the alias `challenger`, unless a later cut-off is registered; an
+            example of its input is in the evidence.
 
         Raises
         ------
@@ -125,8 +115,7 @@ class ModelRegistry:
         ModelError : MLflow refuses, or a folder cannot be written: nothing was replaced.
         LockHeld : another process has been sending for ten minutes.
         """
-        evidence = model.evidence
-        if register and evidence is None:
+        if register and model.evidence is None:
             what = f"{name} {partition} is to be registered without evidence"
             raise BadArgument(what, remedy="gather it: it holds an example of the input")
         record = RunRecord(
@@ -134,32 +123,20 @@ class ModelRegistry:
             name=f"{name} {partition}",
             started_ms=int(time.time() * 1000),
             identity=_identity(model),
-            tags={
-                "asset": asset,
-                "partition": partition,
-                "model": name,
-                "code_version": code_version(),
-                **({"dagster_run": dagster_run} if dagster_run else {}),
-            },
+            tags={"asset": asset, "partition": partition, "model": name, "code_version": code_version()},
             params=_params(model),
-            metrics=(*_metrics(model), *_fold_metrics(by_fold or {})),
+            metrics=(*_metrics(model), *_fold_metrics({**model.by_fold, **(by_fold or {})})),
             trials=tuple(trials),
             register_as=name if register else None,
+            dagster_run=dagster_run,
         )
         with tempfile.TemporaryDirectory() as folder:
-            _write_model(model, Path(folder))
-            if files:
-                beside = {"name": list(files), "content": list(files.values())}
-                pl.DataFrame(beside, schema={"name": pl.String, "content": pl.Binary}).write_parquet(Path(folder) / BESIDE_FILE)
-            if evidence is not None:
-                _write_evidence(evidence, Path(folder) / EVIDENCE_FOLDER)
-            if register and evidence is not None:
-                _write_flavour(model.booster, evidence.values.head(EXAMPLE_ROWS), Path(folder) / MODEL_FOLDER)
+            model_files.write(model, Path(folder), files=files or {}, to_register=register)
             return self.store(record, Path(folder))
 
     def store(self, record: RunRecord, files: Path) -> Logged:
         """Sends a run, after those that wait, or keeps it where the server is down. Raises what `log` raises but BadArgument."""
-        with self._alone():
+        with self._alone(PATIENCE_SECONDS):
             try:
                 self._send_waiting()
                 sent = self.tracking.send(record, files)
@@ -169,67 +146,80 @@ class ModelRegistry:
                 kept = self.kept.keep(record, files)
                 logger.warning("%s: run %s waits in %s and will be sent when it answers", error.message, record.name, kept.folder)
                 return Logged(kept.kept_id, None, waits=True)
+            if self.sent:
+                self.sent.keep(sent.run_id, files)
+        if record.register_as and sent.version is None:
+            logger.info("%s is not registered: a later cut-off of %s is", record.name, record.register_as)
         return Logged(sent.run_id, sent.version, waits=False)
-
-    def send_waiting(self) -> dict[str, str]:
-        """Sends the runs that wait; returns the id each had meanwhile and MLflow's. Raises what `log` raises but BadArgument."""
-        with self._alone():
-            return self._send_waiting()
 
     def load(self, run_id: str) -> StoredModel:
         """The model of a run, by either of its ids.
 
         Raises
         ------
-        TrackingUnavailable : the server is down and the run does not wait here.
+        TrackingUnavailable : the server is down, and the run does not wait here nor was it sent or read from here lately.
         ModelError : the run or its files are gone or damaged.
         """
         try:
             with tempfile.TemporaryDirectory() as folder:
                 place = Path(folder)
-                if not self._copy_kept(run_id, place):
-                    self._download(run_id, place)
-                booster = xgb.Booster(model_file=place / BOOSTER)
-                raw = pl.read_parquet(place / MEMBER_FILE)["booster"].to_list() if (place / MEMBER_FILE).exists() else []
-                files = dict(pl.read_parquet(place / BESIDE_FILE).iter_rows()) if (place / BESIDE_FILE).exists() else {}
-        except (*FAILURES, xgb.core.XGBoostError, pl.exceptions.PolarsError) as error:
-            raise ModelError(
-                f"model run {run_id} cannot be read from {self.tracking.shown} ({reason(error)})",
-                remedy="materialise pooled_model for its quarter again",
-            ) from None
-        return StoredModel(run_id, booster, tuple(xgb.Booster(model_file=bytearray(one)) for one in raw), files)
+                if self._copy_kept(run_id, place):
+                    return model_files.read(run_id, place)
+                if self.sent and (copy := self.sent.load(run_id)):
+                    return copy
+                self._download(run_id, place)
+                model = model_files.read(run_id, place)
+                if self.sent:
+                    self.sent.keep(run_id, place)
+                return model
+        except (*FAILURES, *model_files.UNREADABLE) as error:
+            what = f"model run {run_id} cannot be read from {self.tracking.shown} ({reason(error)})"
+            raise ModelError(what, remedy=self._retrain(run_id)) from None
 
     def page(self, run_id: str) -> str | None:
         """Where the run is shown: by the tracking server, or by `make ui` at its usual port; None while it waits."""
         server = self.tracking.shown if self.tracking.database is None else LOCAL_PAGES
         try:
-            run = self.client.get_run(self._known_as(run_id))
+            run = self.tracking.run(run_id)
         except FAILURES:
             return None
         return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
-    def _send_waiting(self) -> dict[str, str]:
+    def _catch_up(self) -> None:
+        """What waits is not what was asked for: so nobody waits for it here, and nothing of it is an error."""
+        if self.kept is None or not self.kept.waiting():
+            return
+        if not self.tracking.is_up():
+            logger.info("runs wait in %s until %s answers", self.kept.folder, self.tracking.shown)
+            return
+        try:
+            with self._alone(0):
+                self._send_waiting()
+        except (ModelError, LockHeld) as error:
+            logger.info("runs still wait in %s: %s", self.kept.folder, error)
+
+    def _send_waiting(self) -> None:
         """One that is damaged or refused stays and stops no other."""
-        sent: dict[str, str] = {}
         if self.kept is None:
-            return sent
+            return
         for run in self.kept.waiting():
             try:
-                sent[run.kept_id] = self.tracking.send(run.record(), run.files, kept_as=run.kept_id).run_id
+                run_id = self.tracking.send(run.record(), run.files, kept_as=run.kept_id).run_id
             except TrackingUnavailable:
                 raise
             except ModelError as error:
                 logger.warning("the run that waits in %s was not sent: %s", run.folder, error)
                 continue
+            if self.sent:
+                self.sent.keep(run.kept_id, run.files)  # as the lake's rows know it
             self.kept.drop(run)
-            logger.info("the run that waited as %s was sent to %s as %s", run.kept_id, self.tracking.shown, sent[run.kept_id])
-        return sent
+            logger.info("the run that waited as %s was sent to %s as %s", run.kept_id, self.tracking.shown, run_id)
 
     def _copy_kept(self, run_id: str, place: Path) -> bool:
         """Whether the run waits; then its model's files are copied, each as it was logged last."""
         if self.kept is None or not self.kept.of(run_id):
             return False
-        with self._alone():  # else it might be sent and dropped meanwhile
+        with self._alone(PATIENCE_SECONDS):  # else it might be sent and dropped meanwhile
             for run in reversed(self.kept.of(run_id)):
                 for file in OF_MODEL:
                     if (run.files / file).exists():
@@ -238,36 +228,35 @@ class ModelRegistry:
 
     def _download(self, run_id: str, place: Path) -> None:
         with self.tracking.answering():
-            known = self._known_as(run_id)
+            known = self.tracking.run(run_id).info.run_id
             there = {item.path for item in self.client.list_artifacts(known)}
             for file in (BOOSTER, *({MEMBER_FILE, BESIDE_FILE} & there)):
                 self.client.download_artifacts(known, file, str(place))
 
-    def _known_as(self, run_id: str) -> str:
-        """MLflow's id of a run that has either."""
+    def _retrain(self, run_id: str) -> str:
+        """The remedy where a model cannot be read."""
         try:
-            return str(self.client.get_run(run_id).info.run_id)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            for run in self.tracking.runs(f"tags.{KEPT_AS} = '{run_id}'"):
-                return str(run.info.run_id)
-            raise
+            waiting = self.kept.of(run_id) if self.kept else []
+            record = waiting[0].record() if waiting else None
+            tags = {**record.tags, **record.identity} if record else self.tracking.run(run_id).data.tags
+            return retrain(tags.get("model", MODEL_NAME), dt.date.fromisoformat(tags["cutoff"]))
+        except (*FAILURES, ModelError, KeyError):  # nothing tells whose it was
+            return "train its cut-off again: `quant-assets train --start D --end D` with a session D of its quarter"
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, patience: float) -> Iterator[None]:
         """One process at a time, so that two that log the same training make one run, and none finds MLflow's database locked."""
         database = self.tracking.database
         file = database.with_suffix(".lock") if database else self.kept.folder / ".lock" if self.kept else None
         if file is None:
             yield
             return
-        lock = FileLock(file, timeout=PATIENCE_SECONDS)
+        lock = FileLock(file, timeout=patience)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
-            what = f"another process has been sending runs to {self.tracking.shown} for {PATIENCE_SECONDS} seconds"
+            what = f"another process has been sending runs to {self.tracking.shown} for {patience} seconds"
             raise LockHeld(what, remedy="wait for it to end, then run again") from None
         except OSError as error:
             raise ModelError(f"{file.parent} cannot be written ({error.strerror})", remedy="make the folder writable") from None
@@ -284,6 +273,8 @@ def _identity(model: TrainedModel) -> dict[str, str]:
         "feature_set": model.feature_set,
         "lake_version": model.lake_version,
         "parameters": hashlib.sha256(json.dumps(dict(model.parameters), sort_keys=True).encode()).hexdigest()[:12],
+        "source": source_hash(),
+        "libraries": " ".join(f"{name}-{version(name)}" for name in LIBRARIES),
     }
 
 
@@ -305,34 +296,3 @@ def _metrics(model: TrainedModel) -> tuple[Measured, ...]:
 def _fold_metrics(by_fold: Mapping[str, Sequence[float | None]]) -> Iterator[Measured]:
     for name, values in by_fold.items():
         yield from (Measured(name, value, fold) for fold, value in enumerate(values) if value is not None)
-
-
-def _write_model(model: TrainedModel, folder: Path) -> None:
-    model.booster.save_model(folder / BOOSTER)
-    if model.members:
-        raw = [bytes(member.save_raw("ubj")) for member in model.members]
-        pl.DataFrame({"member": range(len(raw)), "booster": raw}).write_parquet(folder / MEMBER_FILE)
-    # not a parameter, which ends after 6,000 characters
-    (folder / "features.json").write_text(json.dumps(list(model.features), indent=1))
-    (folder / "importances.json").write_text(json.dumps(dict(importances(model.booster)), indent=1))
-
-
-def _write_evidence(evidence: Evidence, folder: Path) -> None:
-    from quant_assets.models import model_pictures  # matplotlib: only where something is drawn
-
-    folder.mkdir()
-    for name, table in evidence.tables().items():
-        table.write_csv(folder / f"{name}.csv")
-    evidence.held.write_parquet(folder / "held.parquet")
-    model_pictures.write(evidence, folder)
-
-
-def _write_flavour(booster: xgb.Booster, example: pl.DataFrame, folder: Path) -> None:
-    """The model as `mlflow.xgboost` and `mlflow.pyfunc` load it: its columns are doubles, so that integers and singles are welcome too."""
-    import mlflow.xgboost
-    import pandas as pd
-
-    rows = example.to_pandas()
-    signature = mlflow.models.infer_signature(rows, booster.predict(xgb.DMatrix(rows)))
-    needs = [f"xgboost=={xgb.__version__}", f"pandas=={pd.__version__}"]
-    mlflow.xgboost.save_model(booster, folder, signature=signature, input_example=rows, pip_requirements=needs, model_format="ubj")

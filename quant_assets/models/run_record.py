@@ -54,7 +54,9 @@ class RunRecord:
     identity : the tags by which the same run is found again, whoever logs it.
     tags : what else is said of it, and may change.
     trials : become runs nested in it.
-    register_as : name of the registered model whose newest version it becomes, its files below `model`; None: it is not registered.
+    register_as : name of the registered model whose newest version it becomes, its files below `model`; None: it is not registered. The
+        identity then says its `cutoff`, as "2010-10-01".
+    dagster_run : id of the run that made it, for whoever looks for its log.
     """
 
     experiment: str
@@ -66,6 +68,7 @@ class RunRecord:
     metrics: tuple[Measured, ...]
     trials: tuple[Trial, ...] = ()
     register_as: str | None = None
+    dagster_run: str | None = None
 
     @property
     def kept_id(self) -> str:

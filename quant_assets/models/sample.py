@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quant_assets.errors import ModelError
+from quant_assets.errors import BadArgument, ModelError
 from quant_assets.validation.spans import LabelSpan, LabelSpans
 from quant_assets.validation.splitter import Places
 
@@ -21,8 +21,8 @@ Table = pl.DataFrame | npt.NDArray[Any]
 Column = pl.Series | npt.NDArray[Any] | Sequence[float]
 Floats = npt.NDArray[np.float64]
 
-HIGHEST_GRADE = 31
-"""Of a ranking: grade g counts 2^g - 1 in XGBoost and LightGBM, which know no higher one."""
+HIGHEST_GRADE = 30
+"""Of a ranking: grade g counts 2^g - 1, and LightGBM knows no higher one; XGBoost ends at 31."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,9 @@ def sample_of(
 ) -> Sample:
     """The rows of `Learner.fit`, which says what is refused."""
     n_rows = len(values)
-    target = _numbers("y", y, n_rows)
-    weight = None if sample_weight is None else _numbers("sample_weight", sample_weight, n_rows)
+    target = _numbers("y", y, n_rows, remedy="leave those rows out: their label is not known")
+    remedy = "give each row a weight, 0 where it shall not be learned from"
+    weight = None if sample_weight is None else _numbers("sample_weight", sample_weight, n_rows, remedy=remedy)
     span = None if label_span is None else LabelSpans.of(label_span)
     if span is not None:
         _refuse_length("label_span", len(span), n_rows)
@@ -80,6 +81,15 @@ def sample_of(
     return Sample(features, values, target, weight, span)
 
 
+def refuse_no_table(X: object) -> None:
+    """Raises BadArgument where X is neither a frame of polars nor an array, or has no column."""
+    if not isinstance(X, pl.DataFrame | np.ndarray):
+        kind = f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
+        raise BadArgument(f"X is a {kind}", remedy="pass a polars DataFrame (`collect` a lazy one, `pl.from_pandas` another) or an array")
+    if isinstance(X, pl.DataFrame) and not X.columns:
+        raise BadArgument("X has no column (at least 1)", remedy="select the features")
+
+
 def values_of(X: Table, features: Sequence[str], precision: type[np.floating[Any]]) -> npt.NDArray[Any]:
     """(n_rows, n_features), NaN where a feature is null.
 
@@ -89,7 +99,8 @@ def values_of(X: Table, features: Sequence[str], precision: type[np.floating[Any
     """
     if not isinstance(X, pl.DataFrame):
         return np.asarray(X, dtype=precision)
-    other = [f"{name} ({X.schema[name]})" for name in features if not (X.schema[name].is_numeric() or X.schema[name] == pl.Boolean)]
+    types = {name: X.schema[name] for name in features}
+    other = [f"{name} ({kind})" for name, kind in types.items() if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null))]
     if other:
         raise ModelError(f"features must be numbers, not {', '.join(other)}", remedy="encode or leave them out")
     return X.select(pl.col(list(features)).cast(pl.Float32 if precision is np.float32 else pl.Float64)).to_numpy()
@@ -117,12 +128,33 @@ def refuse_unknown(values: npt.NDArray[Any], features: Sequence[str]) -> None:
         raise ModelError(f"unknown in all {len(values)} rows: {shown}", remedy="leave the feature out or materialise what it is made of")
 
 
-def _numbers(what: str, given: Column, n_rows: int) -> Floats:
-    column = given.cast(pl.Float64).to_numpy() if isinstance(given, pl.Series) else np.asarray(given, dtype=np.float64)
+def refuse_short(target: npt.NDArray[Any], n_rows: int, *, held_sessions: int, least: int) -> None:
+    """Raises ModelError where too few rows, or rows of one outcome, are left to learn from before the held sessions.
+
+    Parameters
+    ----------
+    target : of the rows that are left of `n_rows`.
+    """
+    n_outcomes = np.unique(target).size
+    if len(target) < least or n_outcomes < 2:
+        raise ModelError(
+            f"{len(target):,} of {n_rows:,} rows are left before the {held_sessions} held sessions, with {n_outcomes} outcomes (at least "
+            f"{least:,} rows with two are needed)",
+            remedy="give a longer span or more names, or lower min_child_weight or the held sessions",
+        )
+
+
+def _numbers(what: str, given: Column, n_rows: int, *, remedy: str) -> Floats:
+    kind = given.dtype if isinstance(given, pl.Series) else np.asarray(given).dtype
+    try:
+        column = given.cast(pl.Float64).to_numpy() if isinstance(given, pl.Series) else np.asarray(given, dtype=np.float64)
+    except (pl.exceptions.PolarsError, ValueError, TypeError):
+        raise BadArgument(f"{what} holds {kind}, not numbers", remedy=f"pass {what} as one number a row") from None
+    if column.ndim != 1:
+        raise BadArgument(f"{what} has {column.ndim} dimensions (limit 1)", remedy=f"pass {what} as one number a row")
     _refuse_length(what, len(column), n_rows)
     n_missing, n_infinite = int(np.isnan(column).sum()), int(np.isinf(column).sum())
     if n_missing or n_infinite:
-        remedy = "leave those rows out: their label is not known"
         raise ModelError(f"{what} has {n_missing} missing and {n_infinite} infinite values (limit 0)", remedy=remedy)
     return column
 

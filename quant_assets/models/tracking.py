@@ -9,27 +9,39 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-# MLflow's own defaults would ask a server that is down for minutes, and print where a run is to be seen among what the command prints.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-
-import mlflow
-from mlflow.entities import Metric, Param, Run, RunStatus, RunTag
-from mlflow.exceptions import MlflowException
+import requests
 from requests.exceptions import HTTPError, RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from quant_assets.errors import ModelError
 from quant_assets.models.run_record import Measured, RunRecord, State, Trial
+
+TELEMETRY = "MLFLOW_DISABLE_TELEMETRY"
+
+
+@contextmanager
+def _untold() -> Iterator[None]:
+    """MLflow tells its makers of its use unless the environment forbids it when it is imported: ours does at that moment, and no longer."""
+    before = os.environ.get(TELEMETRY)
+    os.environ.setdefault(TELEMETRY, "true")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[TELEMETRY]
+
+
+with _untold():  # nothing else of ours imports MLflow before this module
+    import mlflow
+    from mlflow.entities import Metric, Param, Run, RunStatus, RunTag
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 PARENT = "mlflow.parentRunId"
 KEPT_AS = "kept_as"
@@ -38,16 +50,27 @@ MODEL_FOLDER = "model"
 METRICS_AT_ONCE, TEXTS_AT_ONCE = 800, 100
 """MLflow takes 100 parameters, 100 tags and 1000 of them all in one request."""
 PAGE = 1000
+FAILED, FINISHED = (RunStatus.to_string(status) for status in (RunStatus.FAILED, RunStatus.FINISHED))
 ENDED: Mapping[State, int] = {"COMPLETE": RunStatus.FINISHED, "PRUNED": RunStatus.KILLED, "FAIL": RunStatus.FAILED}
 USER_OF_URI = re.compile(r"(?<=//)[^/\s]*@")
 ASIDE = "(raised as a result of"
 """What SQLAlchemy says before it comes to the point."""
 FAILURES = (MlflowException, RequestException, SQLAlchemyError, OSError)
 
-logging.getLogger("alembic").setLevel(logging.WARNING)
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-logging.getLogger("mlflow.store.model_registry").setLevel(logging.WARNING)
-logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of each retry
+HABITS = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+"""By MLflow's defaults it asks a server that is down for minutes, and prints where a run is to be seen among what the command prints."""
+QUIET = {
+    "mlflow.store.db.utils": logging.WARNING,
+    "mlflow.store.model_registry": logging.WARNING,
+    "urllib3.connectionpool": logging.ERROR,  # it tells of each retry
+}
+PROBE_SECONDS = 2
 
 
 class TrackingUnavailable(ModelError):
@@ -59,7 +82,7 @@ class TrackingUnavailable(ModelError):
 
 @dataclass(frozen=True)
 class Sent:
-    """The id that MLflow gave a run, and the version it was registered as, None where that was not asked for."""
+    """The id that MLflow gave a run, and the version it was registered as; None where that was not asked for, or a later cut-off is."""
 
     run_id: str
     version: str | None
@@ -92,6 +115,7 @@ class Tracking:
     """
 
     def __init__(self, uri: str, artifacts: str | None) -> None:
+        _settle()
         self.uri, self.artifacts = uri, artifacts
         self.shown = without_user(uri)
         with self.explained():
@@ -103,6 +127,15 @@ class Tracking:
     def database(self) -> Path | None:
         """The file of it all, None where it is a server."""
         return Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
+
+    def is_up(self) -> bool:
+        """Whether it answers, asked once: a database always does, of a server any answer counts that is not its failure."""
+        if self.database:
+            return True
+        try:
+            return requests.get(f"{self.uri}/health", timeout=PROBE_SECONDS).status_code < 500
+        except RequestException:
+            return False
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -126,8 +159,8 @@ class Tracking:
             raise ModelError(f"MLflow at {self.shown} refuses ({reason(error)})", remedy=remedy) from None
 
     def send(self, record: RunRecord, files: Path, *, kept_as: str | None = None) -> Sent:
-        """Stores a run with its trials and files, and registers it if the record says so. Sent once more, in whatever state the first time
-        was left, it resumes the same run and leaves no twin; what is stored once and not sent again stays.
+        """Stores a run with its trials and files, and registers it if the record says so and no later cut-off is. Sent once more, in
+        whatever state the first time was left, it resumes the same run and leaves no twin; what is stored once and not sent again stays.
 
         Parameters
         ----------
@@ -143,12 +176,12 @@ class Tracking:
             run = self.found(experiment, record.identity) or self.client.create_run(
                 experiment, start_time=record.started_ms, tags=dict(record.identity), run_name=record.name
             )
-            tags = record.tags if kept_as is None else {**record.tags, KEPT_AS: kept_as}
-            self._tell(run, record.params, record.metrics, tags)
+            kept = {} if kept_as is None else {KEPT_AS: kept_as}
+            self._tell(run, record.params, record.metrics, {**record.tags, **kept, **_made_by(record, run)})
             self.client.log_artifacts(run.info.run_id, str(files))
             self._send_trials(run, record)
-            version = self._register(run, record.register_as) if record.register_as else None
-            self.client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.FINISHED))
+            version = self._register(run, record.register_as, record.identity["cutoff"]) if record.register_as else None
+            self.client.set_terminated(run.info.run_id, FINISHED)
         return Sent(run.info.run_id, version)
 
     def experiment(self, name: str) -> str:
@@ -163,6 +196,17 @@ class Tracking:
         where = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
         return next(iter(self.client.search_runs([experiment], where, max_results=1, order_by=["attributes.start_time ASC"])), None)
 
+    def run(self, run_id: str) -> Run:
+        """MLflow's run of this id, or that was called so while it waited. Raises FAILURES."""
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            for run in self.runs(f"tags.{KEPT_AS} = '{run_id}'"):
+                return run
+            raise
+
     def runs(self, where: str) -> Iterator[Run]:
         """Every run of every experiment that the filter lets through, newest first."""
         everywhere = [each.experiment_id for each in self.client.search_experiments()]
@@ -175,8 +219,8 @@ class Tracking:
                 return
 
     def _tell(self, run: Run, params: Mapping[str, str], metrics: tuple[Measured, ...], tags: Mapping[str, str]) -> None:
-        """One stamp for all that is ever measured of a run: the same figure told again is the same one."""
-        stamp = run.info.start_time
+        """MLflow shows the figure of the latest stamp, and of one stamp the largest: so each telling has its own."""
+        stamp = int(time.time() * 1000)
         figures = [Metric(each.name, each.value, stamp, each.step) for each in metrics]
         own, about = [Param(*pair) for pair in params.items()], [RunTag(*pair) for pair in tags.items()]
         for turn in range(max(-(-len(figures) // METRICS_AT_ONCE), -(-max(len(own), len(about)) // TEXTS_AT_ONCE))):
@@ -200,18 +244,50 @@ class Tracking:
                 self._tell(run, {key: str(value) for key, value in trial.params.items()}, _figures(trial), {})
                 self.client.set_terminated(run.info.run_id, RunStatus.to_string(ENDED[trial.state]))
 
-    def _register(self, run: Run, name: str) -> str:
-        """The version of a registered model that this run is, made if it is not there; it becomes the newest."""
+    def _register(self, run: Run, name: str, cutoff: str) -> str | None:
+        """The version of a registered model that this run is, made if it is not there; it becomes the newest. Only the latest cut-off is
+        registered: where a version is of a later one than this run, as a night of the past finds it, nothing is changed.
+        """
         try:
             self.client.create_registered_model(name, description="P(close[t+3] > close[t]) as known at the close of t")
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        known = self.client.search_model_versions(f"name = '{name}' and run_id = '{run.info.run_id}'")
-        source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
-        version = known[0] if known else self.client.create_model_version(name, source, run_id=run.info.run_id)
+        versions = {version.run_id: version for version in self.client.search_model_versions(f"name = '{name}'")}
+        version = versions.get(run.info.run_id)
+        if self._latest_cutoff(list(versions)) > cutoff:
+            return None if version is None else str(version.version)
+        version = version or self.client.create_model_version(name, f"{run.info.artifact_uri}/{MODEL_FOLDER}", run_id=run.info.run_id)
         self.client.set_registered_model_alias(name, NEWEST, version.version)
         return str(version.version)
+
+    def _latest_cutoff(self, run_ids: Sequence[str]) -> str:
+        """Of runs, as "2010-10-01"; of none, or none of ours, what sorts before any."""
+        listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
+        runs = self.runs(f"attributes.run_id IN ({listed})") if run_ids else ()
+        return max((run.data.tags.get("cutoff", "") for run in runs), default="")
+
+
+def _settle() -> None:
+    """Sets what MLflow takes from the whole process alone, its environment and its loggers, and nothing that somebody has set already.
+
+    Done when an address is opened: who only imports this keeps MLflow as it was.
+    """
+    for name, value in HABITS.items():
+        os.environ.setdefault(name, value)
+    for name, level in QUIET.items():
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
+
+
+def _made_by(record: RunRecord, run: Run) -> dict[str, str]:
+    """Tags that lead to the Dagster run. Its page is named in the run's description too, which is told once: people may edit it."""
+    if record.dagster_run is None:
+        return {}
+    described = f"Made by Dagster run `{record.dagster_run}`: its log is at `/runs/{record.dagster_run}` of the Dagster UI."
+    note = {} if MLFLOW_RUN_NOTE in run.data.tags else {MLFLOW_RUN_NOTE: described}
+    return {"dagster_run": record.dagster_run, **note}
 
 
 def _figures(trial: Trial) -> tuple[Measured, ...]:

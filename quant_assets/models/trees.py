@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import math
 import tempfile
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -20,17 +19,15 @@ import numpy.typing as npt
 import polars as pl
 
 from quant_assets.errors import BadArgument, ModelError
-from quant_assets.models.learner import Learner
-from quant_assets.models.sample import Floats, Sample, Task
+from quant_assets.models.learner import COUNT, Learner, Limit
+from quant_assets.models.sample import Floats, Sample, Task, refuse_short
+from quant_assets.models.terms import CURVATURE, MIN_CHILD_WEIGHT, SUBSAMPLE, rows_to_split
 from quant_assets.validation.purged import recent_slice
 from quant_assets.validation.spans import LabelSpans
 from quant_assets.validation.splitter import Places
 
 if TYPE_CHECKING:
     import xgboost as xgb
-
-CURVATURE = 0.25
-"""Most that a row of a classification weighs against `min_child_weight`: p(1 - p)."""
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -64,6 +61,17 @@ class BoostedTrees(Learner):
 
     TASKS: ClassVar[tuple[Task, ...]] = ("classification", "regression", "ranking")
     PRECISION: ClassVar[type[np.floating[Any]]] = np.float32
+    LIMITS: ClassVar[Mapping[str, Limit]] = {
+        "n_rounds": COUNT,
+        "held_sessions": COUNT,
+        "patience_rounds": COUNT,
+        "max_depth": Limit(1, 16, whole=True),  # CatBoost knows no deeper tree
+        "learning_rate": Limit(0, 1, above=True),
+        "subsample": Limit(0, 1, above=True),
+        "colsample_bytree": Limit(0, 1, above=True),
+        "reg_lambda": Limit(0),
+        "seed": Limit(0, whole=True),
+    }
 
     task: Task = "classification"
     n_rounds: int = 300
@@ -71,7 +79,7 @@ class BoostedTrees(Learner):
     patience_rounds: int = 25
     max_depth: int = 4
     learning_rate: float = 0.05
-    subsample: float = 0.8
+    subsample: float = SUBSAMPLE
     colsample_bytree: float = 0.8
     reg_lambda: float = 10.0
     seed: int = 7
@@ -92,19 +100,10 @@ class BoostedTrees(Learner):
         if self.held_sessions is not None:
             fit, held = _recent(_span(ordered), self.held_sessions)
             known, unseen = ordered.take(fit), ordered.take(held)
-            self._refuse_short(known, len(sample))
+            refuse_short(known.target, len(sample), held_sessions=self.held_sessions, least=self._least_rows(len(sample.features)))
             self.booster_, self.best_round_ = self._grow(known, self.n_rounds, unseen)
             self.held_rows_, self.held_scores_ = order[held], np.asarray(self._scores(unseen.values), dtype=np.float64)
         self.booster_, _ = self._grow(ordered, self.best_round_, None)
-
-    def _refuse_short(self, fit: Sample, n_rows: int) -> None:
-        least, n_outcomes = self._least_rows(len(fit.features)), np.unique(fit.target).size
-        if len(fit) < least or n_outcomes < 2:
-            raise ModelError(
-                f"{len(fit)} of {n_rows} rows are left before the {self.held_sessions} held sessions, with {n_outcomes} outcomes (at least "
-                f"{least} rows with two are needed)",
-                remedy="give a longer span, or lower held_sessions",
-            )
 
 
 def _span(sample: Sample) -> LabelSpans:
@@ -136,8 +135,9 @@ def _library(name: str) -> Any:
 class XGBoost(BoostedTrees):
     """Chen and Guestrin (2016), XGBoost: a scalable tree boosting system. A ranking is LambdaMART on NDCG.
 
-    One thread: sums of histograms depend on how rows are dealt to threads, and the same rows must give the same model on every machine. On
-    CUDA they do not, but differ from those of the processor.
+    One thread: sums of histograms depend on how rows are dealt to threads, and on a processor the same rows give the same model whatever
+    the number of its cores. A model grown on CUDA is another one: with `auto`, the same script gives other scores where there is a GPU than
+    where there is none. Set `cpu` where scores must be repeated elsewhere.
 
     Parameters
     ----------
@@ -145,7 +145,9 @@ class XGBoost(BoostedTrees):
     device : `auto` is CUDA where this build of XGBoost and this machine have it, else the processor.
     """
 
-    min_child_weight: float = 100.0
+    LIMITS: ClassVar[Mapping[str, Limit]] = {**BoostedTrees.LIMITS, "min_child_weight": Limit(0)}
+
+    min_child_weight: float = MIN_CHILD_WEIGHT
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     OBJECTIVES: ClassVar[Mapping[Task, tuple[str, str]]] = {
@@ -178,7 +180,7 @@ class XGBoost(BoostedTrees):
         }
 
     def _least_rows(self, n_features: int) -> int:
-        return _two_leaves(self.min_child_weight, self.task)
+        return rows_to_split(self.min_child_weight, curvature=CURVATURE if self.task == "classification" else 1)
 
     def _grow(self, sample: Sample, n_rounds: int, held: Sample | None) -> tuple[xgb.Booster, int]:
         parameters, learnt = self.parameters(), self._matrix(sample)
@@ -268,7 +270,9 @@ class LightGBM(BoostedTrees):
     n_jobs : threads; they change no bit of the model.
     """
 
-    min_child_weight: float = 100.0
+    LIMITS: ClassVar[Mapping[str, Limit]] = {**BoostedTrees.LIMITS, "min_child_weight": Limit(0), "n_jobs": COUNT}
+
+    min_child_weight: float = MIN_CHILD_WEIGHT
     n_jobs: int = 1
 
     OBJECTIVES: ClassVar[Mapping[Task, tuple[str, str]]] = {
@@ -302,7 +306,7 @@ class LightGBM(BoostedTrees):
         }
 
     def _least_rows(self, n_features: int) -> int:
-        return _two_leaves(self.min_child_weight, self.task)
+        return rows_to_split(self.min_child_weight, curvature=CURVATURE if self.task == "classification" else 1)
 
     def _grow(self, sample: Sample, n_rounds: int, held: Sample | None) -> tuple[Any, int]:
         lgb = _library("lightgbm")
@@ -346,6 +350,8 @@ class CatBoost(BoostedTrees):
     ----------
     n_jobs : threads; they change no bit of the model.
     """
+
+    LIMITS: ClassVar[Mapping[str, Limit]] = {**BoostedTrees.LIMITS, "n_jobs": COUNT}
 
     n_jobs: int = 1
 
@@ -407,13 +413,10 @@ class CatBoost(BoostedTrees):
         self.booster_.load_model(blob=model)
 
 
-def _two_leaves(min_child_weight: float, task: Task) -> int:
-    """Rows without which no tree can split."""
-    return math.ceil(2 * min_child_weight / (CURVATURE if task == "classification" else 1))
-
-
 def _device(wanted: str) -> str:
-    """`cpu` or `cuda`. Raises BadArgument when CUDA is wanted and not there."""
+    """`cpu` or `cuda`. Raises BadArgument when CUDA is wanted and not there, or no such device is known."""
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise BadArgument(f"device of this XGBoost is {wanted!r}", remedy="set device to auto, cpu or cuda")
     if wanted == "cpu":
         return wanted
     there = _cuda()

@@ -31,10 +31,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
 
 from quant_assets.errors import BadArgument, ModelError
+from quant_assets.interrupts import held_back
 from quant_assets.models.learner import Learner
 from quant_assets.models.pooled import content_hash
-from quant_assets.models.sample import Column, Floats, Table
-from quant_assets.models.study import Direction, Storage, finished, open_study
+from quant_assets.models.sample import Column, Floats, Table, refuse_no_table
+from quant_assets.models.study import Direction, Storage, finished, work_on
 from quant_assets.validation.k_fold import PurgedKFold
 from quant_assets.validation.signal_quality import MIN_NAMES, rank_ic
 from quant_assets.validation.spans import LabelSpan, LabelSpans
@@ -82,10 +83,11 @@ class Search:
     space : Optuna's distributions by parameter; None = `search_space` of the learner.
     n_trials : in total, those of an interrupted study included; failed ones do not count.
     folds : makes the splitter of rows from their spans.
-    storage : where the study is kept and resumed: a URL (`sqlite:///...`), or the path of a journal file; None = nowhere. One process at a
-        time may work on a study.
+    storage : where the study is kept and resumed: a URL (`sqlite:///...`), or the path of a journal file; None = nowhere. Where another
+        thread or process is at work on the study, `tune` waits for it.
     study : its name there.
     n_jobs : folds of a trial that are fitted at once; they change no result.
+    on_trial : called after each trial with the number of those that are finished and `n_trials`, in the thread that tunes.
     """
 
     objective: Objective = "auc"
@@ -96,6 +98,7 @@ class Search:
     study: str = "tuning"
     seed: int = SEED
     n_jobs: int = 1
+    on_trial: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,19 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The best parameters with their value in the folds, which is what was maximised and no forecast, and every trial."""
+    """The best trial, whose value in the folds is what was looked for and no forecast, and every trial."""
 
     objective: Objective
-    params: Mapping[str, Any]
-    value: float
+    best: Attempt
     trials: tuple[Attempt, ...]
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return self.best.params
+
+    @property
+    def value(self) -> float:
+        return float(self.best.value)  # type: ignore[arg-type]  # only a completed trial is the best
 
 
 @dataclass(frozen=True)
@@ -152,6 +162,8 @@ def tune(
 ) -> Tuned:
     """The parameters that do best in purged folds of the rows.
 
+    Ctrl-C takes effect after the trial at work; a study in a storage then goes on where it stopped.
+
     Parameters
     ----------
     X, y, sample_weight, label_span : as `Learner.fit` takes them; every row was known at the cut-off.
@@ -160,8 +172,9 @@ def tune(
     Raises
     ------
     ModelError : the study in the storage was made for another objective, space, learner, feature set, data, folds or seed (nothing is
-        changed), or the storage is damaged; a fold cannot be measured; what the learner refuses.
-    BadArgument : an objective that the learner's task has not; nothing to search.
+        changed), or the storage is damaged; a training label of a fold overlaps a tested one; a fold cannot be measured; what the learner
+        refuses.
+    BadArgument : an objective that there is not, or the learner's task has not; nothing to search; `n_jobs` below 1.
     """
     return tune_rows(learner, rows_of(X, y, label_span, sample_weight, ret), search or Search())
 
@@ -177,7 +190,8 @@ def search_space(learner: Learner, n_rows: int) -> dict[str, BaseDistribution]:
 
 
 def rows_of(X: Table, y: Column, label_span: LabelSpan, sample_weight: Column | None, ret: Column | None) -> Rows:
-    """Raises ModelError where lengths differ; whatever else is wrong, the learner refuses."""
+    """Raises ModelError where lengths differ, BadArgument where X is no table; whatever else is wrong, the learner refuses."""
+    refuse_no_table(X)
     weight = None if sample_weight is None else np.asarray(sample_weight)
     rows = Rows(X, np.asarray(y), LabelSpans.of(label_span), weight, np.asarray(y if ret is None else ret))
     lengths = [len(rows.y), len(rows.span), len(rows.ret)] + ([] if weight is None else [len(weight)])
@@ -188,25 +202,48 @@ def rows_of(X: Table, y: Column, label_span: LabelSpan, sample_weight: Column | 
 
 def tune_rows(learner: Learner, rows: Rows, search: Search) -> Tuned:
     """`tune`, of rows that are gathered already."""
-    params = learner.get_params()
     space = dict(sorted((search_space(learner, len(rows.y)) if search.space is None else search.space).items()))
-    lacking = [name for name in space if name not in params]
-    if lacking or not space or search.n_trials < 1:
+    _refuse_search(learner, space, search)
+    folds = list(search.folds(rows.days).split(rows.X, rows.y))
+    for train, test in folds:
+        refuse_overlap(rows.span, train, test)
+    params, identity = learner.get_params(), _identity(learner, rows, folds, space, search)
+    with work_on(search.study, search.storage, DIRECTIONS[search.objective], identity) as study:
+        while (n := len(finished(study))) < search.n_trials:
+            with held_back():
+                study.sampler = optuna.samplers.TPESampler(seed=search.seed + n)
+                if n == 0 and not study.get_trials(states=(TrialState.WAITING,)):  # one waits where the process ended just here
+                    study.enqueue_trial({name: params[name] for name in space})
+                trial = study.ask(space)
+                candidate = clone(learner).set_params(**trial.params)
+                _run(study, trial, partial(_value, candidate, rows, search.objective), folds, search.n_jobs)
+            if search.on_trial:
+                search.on_trial(len(finished(study)), search.n_trials)
+        return Tuned(search.objective, _attempt(study.best_trial), tuple(_attempt(trial) for trial in finished(study)))
+
+
+def refuse_overlap(spans: LabelSpans, train: Places, test: Places) -> None:
+    """Raises ModelError with the number of training labels whose span has a day in common with that of a tested one."""
+    order = np.argsort(spans.start[test], kind="stable")
+    starts, latest = spans.start[test][order], np.maximum.accumulate(spans.end[test][order])
+    begun = np.searchsorted(starts, spans.end[train], side="right")  # tested labels that begin before a training label ends
+    overlapping = int(((begun > 0) & (latest[begun - 1] >= spans.start[train])).sum())
+    if overlapping:
+        what = f"{overlapping} of {len(train)} training labels overlap a tested one (limit 0)"
+        raise ModelError(what, remedy="split with a purged splitter of validation/")
+
+
+def _refuse_search(learner: Learner, space: Mapping[str, BaseDistribution], search: Search) -> None:
+    params = learner.get_params()
+    if search.objective not in DIRECTIONS:
+        raise BadArgument(f"there is no objective {search.objective!r}", remedy=f"choose among {', '.join(DIRECTIONS)}")
+    if search.n_jobs < 1:
+        raise BadArgument(f"n_jobs is {search.n_jobs} (at least 1)", remedy="say how many folds are fitted at once")
+    if not set(space) <= set(params) or not space or search.n_trials < 1:
         what = f"{search.n_trials} trials over {', '.join(space) or 'nothing'} for {type(learner).__name__}"
         raise BadArgument(what, remedy=f"search among {', '.join(params)}, with at least 1 trial")
     if search.objective != "rank_ic" and learner.task != "classification":
         raise BadArgument(f"a {learner.task} has no {search.objective}", remedy='set objective="rank_ic"')
-    folds = list(search.folds(rows.days).split(rows.X, rows.y))
-    identity = _identity(learner, rows, folds, space, search)
-    study = open_study(search.study, search.storage, DIRECTIONS[search.objective], identity)
-    while (n := len(finished(study))) < search.n_trials:
-        study.sampler = optuna.samplers.TPESampler(seed=search.seed + n)
-        if n == 0 and not study.get_trials(states=(TrialState.WAITING,)):  # one waits where the process ended just here
-            study.enqueue_trial({name: params[name] for name in space})
-        trial = study.ask(space)
-        candidate = clone(learner).set_params(**trial.params)
-        _run(study, trial, partial(_value, candidate, rows, search.objective), folds, search.n_jobs)
-    return Tuned(search.objective, study.best_params, study.best_value, tuple(_attempt(trial) for trial in finished(study)))
 
 
 def _run(

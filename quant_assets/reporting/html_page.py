@@ -28,6 +28,7 @@ from quant_assets.reporting.data_section import data_section
 from quant_assets.reporting.geometry import Axis, Track, bar_around_zero, gauge, track
 from quant_assets.reporting.inputs import PerformanceRow, ReportInputs
 from quant_assets.validation.record import MAJORITY
+from quant_assets.validation.skill import FEWEST_SESSIONS
 
 if TYPE_CHECKING:
     from quant_assets.validation.record import Record
@@ -72,6 +73,7 @@ def render(inputs: ReportInputs) -> str:
             statuses=_statuses(inputs.report),
             today=wording.today_finding(inputs.report, inputs.bands),
             skill=_skill(inputs.record),
+            fewest_sessions=FEWEST_SESSIONS,
             ranking=_ranking(inputs.report),
             strategies=_strategies(inputs),
             names=_names(inputs),
@@ -153,7 +155,7 @@ def _by_year(record: Record) -> dict[str, Any]:
 def _by_ticker(rows: pl.DataFrame) -> dict[str, Any]:
     """The names by their AUC, the highest first; those with one outcome only last."""
     ordered = rows.sort(pl.col("auc").neg(), "ticker", nulls_last=True).rows(named=True)
-    axis = Axis.around(0.5, [row[name] for row in ordered for name in ("auc", "low", "high") if row["auc"] is not None], 0.05)
+    axis = Axis.around(0.5, [row[name] for row in ordered for name in ("auc", "low", "high")], 0.05)
     for row in ordered:
         row["track"] = None if row["auc"] is None else track(axis, mark=0.5, point=row["auc"], low=row["low"], high=row["high"])
     return {"name_axis": axis, "names": ordered}

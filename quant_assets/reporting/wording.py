@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from quant_assets.settings import Signal
-
-if TYPE_CHECKING:
-    from quant_assets.validation.skill import Skill
+from quant_assets.validation.skill import FEWEST_SESSIONS, Skill
 
 MINUS = "−"
 
@@ -78,7 +75,8 @@ def skill_line(skill: Skill) -> str:
 def _auc_finding(skill: Skill) -> str:
     measured = f"AUC {number(skill.auc)}"
     if skill.auc_low is None or skill.auc_high is None:
-        return f"Out of sample: {measured}; too few sessions for an interval, so nothing can be said about the model."
+        few = f"{count(skill.n_sessions, 'session')} are too few for an interval (limit {FEWEST_SESSIONS})"
+        return f"Out of sample: {measured}; {few}, so nothing can be said about the model."
     span = f"95 % interval {interval(skill.auc_low, skill.auc_high, digits=_digits_off(0.5, skill.auc_low, skill.auc_high))}"
     if skill.auc_low > 0.5:
         return f"Out of sample, the scores beat a coin flip: {measured}, and the {span} lies above 0.5."
@@ -92,7 +90,8 @@ def _rank_ic_finding(skill: Skill) -> str:
         return "The rank IC needs several names in a session; there is none to show."
     measured = f"mean rank IC {signed(skill.rank_ic)}"
     if skill.rank_ic_low is None or skill.rank_ic_high is None:
-        return f"Within a session: {measured}; too few sessions for an interval, so nothing can be said about the order of the names."
+        few = f"fewer than {FEWEST_SESSIONS} sessions have one, too few for an interval"
+        return f"Within a session: {measured}; {few}, so nothing can be said about the order of the names."
     digits = _digits_off(0.0, skill.rank_ic_low, skill.rank_ic_high)
     span = f"95 % interval {interval(skill.rank_ic_low, skill.rank_ic_high, sign=True, digits=digits)}"
     if skill.rank_ic_low > 0:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 import polars as pl
-from bokeh_sampledata import stocks
 
 from quant_assets.calendars import Window
 from quant_assets.sources.base import among, known_at_close
@@ -26,7 +25,7 @@ class BokehStocks:
     policy = None
 
     def offers(self, keys: Sequence[str] | None = None) -> dict[str, Window]:
-        bars = stocks.data.groupby("ticker")["date"]
+        bars = _bars().groupby("ticker")["date"]
         offered = {
             ticker: Window(first.date(), last.date() + dt.timedelta(days=1))
             for ticker, first, last in zip(bars.min().index, bars.min(), bars.max(), strict=True)
@@ -35,7 +34,7 @@ class BokehStocks:
 
     def fetch(self, keys: Sequence[str], window: Window) -> pd.DataFrame:
         """The bars of the window, and the one before it, against which its first corporate action shows."""
-        data: pd.DataFrame = stocks.data
+        data = _bars()
         mine = data[data["ticker"].isin(list(keys))]
         before = mine[mine["date"] < pd.Timestamp(window.start)].groupby("ticker").tail(1)
         inside = mine[(mine["date"] >= pd.Timestamp(window.start)) & (mine["date"] < pd.Timestamp(window.end))]
@@ -47,3 +46,11 @@ class BokehStocks:
         return known_at_close(infer_actions(bars)).with_columns(
             price_basis=pl.lit("raw"), source=pl.lit(self.name), fetched_at=pl.lit(fetched_at, dtype=pl.Datetime("us", "UTC"))
         )
+
+
+def _bars() -> pd.DataFrame:
+    """ticker, date, open, high, low, close, volume, adj_close."""
+    from bokeh_sampledata import stocks  # its import reads five files: only for who asks
+
+    data: pd.DataFrame = stocks.data
+    return data

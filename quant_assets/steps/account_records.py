@@ -6,7 +6,6 @@ The quarter that is still running is not: it is booked anew each night, and a ni
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import polars as pl
 
 from quant_assets.backtest.accounts import PORTFOLIO
 from quant_assets.calendars import Window, sessions
+from quant_assets.models.pooled import content_hash
 from quant_assets.steps.models import registry
 from quant_assets.steps.records import record_of
 from quant_assets.validation.record import Record
@@ -32,7 +32,7 @@ def ended_quarter(work: Workspace, windows: Mapping[str, Window]) -> str | None:
     return max((key for key, window in windows.items() if sessions(window)[-1] <= work.as_of), default=None)
 
 
-def log_quarter(work: Workspace, partition: str, quarter: Window, *, picture: Figure) -> str | None:
+def log_quarter(work: Workspace, partition: str, quarter: Window, *, picture: Figure, dagster_run: str | None = None) -> str | None:
     """Stores the accounts over all names as they stood at the end of a quarter; returns MLflow's run, or None where there is no account."""
     from quant_assets.backtest.metrics import measure
     from quant_assets.models.account_log import log_accounts
@@ -47,7 +47,6 @@ def log_quarter(work: Workspace, partition: str, quarter: Window, *, picture: Fi
     figures = {f"{one.key}.{name}": value for one in sheet.strategies for name, value in measure(one.track).items()}
     record = record_of(work, until=sessions(quarter)[-1])
     figures |= {f"{name}.{figure}": getattr(skill, figure) for name, skill in record.rivals.items() for figure in OF_RECORD}
-    rules = equity.sort("strategy", "session").select("strategy", "rule", "scores").unique(maintain_order=True)
     with tempfile.TemporaryDirectory() as folder:
         write_tear_sheet(sheet, Path(folder) / "tear_sheet.html")
         record.by_ticker.write_csv(Path(folder) / "auc_by_name.csv")
@@ -55,10 +54,11 @@ def log_quarter(work: Workspace, partition: str, quarter: Window, *, picture: Fi
         return log_accounts(
             registry(work),
             partition=partition,
-            booked={"accounts": hashlib.sha256(repr(rules.rows()).encode()).hexdigest()[:16]},
+            booked={"accounts": content_hash(equity.sort("strategy", "session"))},
             figures=figures,
             pictures={"accounts.png": picture},
             files=Path(folder),
+            dagster_run=dagster_run,
         )
 
 

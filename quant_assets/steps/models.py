@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from quant_assets.lake import coverage
 from quant_assets.membership import inside
 from quant_assets.models import rivals
 from quant_assets.models.pooled import TrainedModel, importances, predict, train, training_rows, with_history
-from quant_assets.models.terms import LAST_MOVE, MODEL_NAME
+from quant_assets.models.terms import LAST_MOVE, MODEL_NAME, retrain
 from quant_assets.schemas import TABLES
 from quant_assets.steps.features import feature_rows, tables_of_model
 from quant_assets.steps.guard import note, ready
@@ -60,15 +61,20 @@ def train_pooled_models(work: Workspace, windows: Windows, *, run_id: str | None
     refused: dict[str, QuantAssetsError] = {}
     for key, window in windows.items():
         current = window.start == work.cutoff
+        try:
+            pool = complete_names(work, Window(work.history.start, window.start))
+            pooled = features.filter(pl.col("ticker").is_in(pool))
+
+            def learnable(cutoff: dt.date, pooled: pl.DataFrame = pooled) -> pl.DataFrame:
+                return inside(training_rows(pooled, labels, cutoff), work.eligible())
+
+            known = learnable(window.start)
+            tuned = chosen(work, MODEL_NAME, window.start, learnable, n_jobs=os.cpu_count() or 1)
+        except (LookbackIncomplete, ModelError) as error:
+            refused[key] = error
+            continue
         with held_back():  # a cut-off takes seconds, in XGBoost, MLflow and SQLite
             try:
-                pool = complete_names(work, Window(work.history.start, window.start))
-                pooled = features.filter(pl.col("ticker").is_in(pool))
-
-                def learnable(cutoff: dt.date, pooled: pl.DataFrame = pooled) -> pl.DataFrame:
-                    return inside(training_rows(pooled, labels, cutoff), work.eligible())
-
-                known, tuned = learnable(window.start), chosen(work, MODEL_NAME, window.start, learnable)
                 model = train(
                     known,
                     window.start,
@@ -78,7 +84,7 @@ def train_pooled_models(work: Workspace, windows: Windows, *, run_id: str | None
                     parameters=tuned.parameters,
                 )
                 beside = rivals.taught(known, work.model_features)
-            except (LookbackIncomplete, ModelError) as error:
+            except ModelError as error:
                 refused[key] = error
                 continue
             logged = models.log(
@@ -196,8 +202,7 @@ def trained_at(work: Workspace, cutoff: dt.date, *, model: str = MODEL_NAME) -> 
     window = Window(cutoff, cutoff + dt.timedelta(days=1))
     found = work.lake.scan("model_runs", window=window, scope={"model": model}).collect()
     if found.is_empty():
-        asset = "pooled_model" if model == MODEL_NAME else "xgboost_model"
-        raise ModelError(f"no {model} model for cut-off {cutoff}", remedy=f"materialise {asset} for that quarter first")
+        raise ModelError(f"no {model} model for cut-off {cutoff}", remedy=retrain(model, cutoff))
     return found.row(0, named=True)
 
 
@@ -208,7 +213,7 @@ def check_feature_set(trained: Mapping[str, Any], learned: Sequence[str], today:
         raise ModelError(
             f"the model of cut-off {trained['cutoff']} learned {', '.join(learned)} (feature set {trained['feature_set']}), "
             f"today's set is {', '.join(today)} ({version})",
-            remedy="materialise pooled_model for that quarter again, or set `features.model` back",
+            remedy=f"{retrain(trained['model'], trained['cutoff'])}, or set `features.model` back",
         )
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 
 from quant_assets.calendars import Window
-from quant_assets.demand import OWN_MODEL_SESSIONS, cells, demand
+from quant_assets.demand import cells, demand
 from quant_assets.errors import LookbackIncomplete, ModelError, QuantAssetsError
 from quant_assets.interrupts import held_back
 from quant_assets.membership import inside
 from quant_assets.models.pooled import TrainedModel, train, training_rows
-from quant_assets.models.terms import own_model
+from quant_assets.models.terms import OWN_MODEL_SESSIONS, own_model
 from quant_assets.schemas import TABLES
 from quant_assets.steps.features import feature_rows, tables_of_model
 from quant_assets.steps.guard import ready
@@ -58,7 +58,7 @@ def train_own_models(work: Workspace, tickers: Sequence[str], windows: Windows, 
             return inside(training_rows(features[(ticker,)], labels.filter(ticker=ticker), until), work.eligible())
 
         try:
-            tuned, current = chosen(work, own_model(ticker), cutoff, learnable), cutoff == work.cutoff
+            tuned, current = chosen(work, own_model(ticker), cutoff, learnable, n_jobs=1), cutoff == work.cutoff
             rows = learnable(cutoff)
             return train(rows, cutoff, features=work.model_features, with_evidence=current, parameters=tuned.parameters), tuned
         except (LookbackIncomplete, ModelError) as error:
@@ -127,7 +127,7 @@ def score_own(work: Workspace, tickers: Sequence[str], windows: Windows) -> Step
     names = ready(work, tickers, dict.fromkeys(tables_of_model(work), Window(work.history.start, last.end)))
     due = _due("own_scores", work, names.tickers, windows)
     if not due:
-        raise ModelError("none of these names has a model of its own for these quarters", remedy="materialise xgboost_model for them first")
+        raise ModelError("none of these names has a model of its own for these quarters", remedy="`quant-assets train --each` trains them")
     features = feature_rows(work, work.model_features, Window(work.history.start, last.end), tickers=names.tickers)
     withheld = names.withheld(list(windows))
     parts = []

@@ -13,9 +13,9 @@ def circular_blocks(n: int, *, block: int, resamples: int, seed: int) -> Iterato
 
     Politis and Romano (1992), A circular block-resampling procedure for stationary data. The draws are those of arch's
     CircularBlockBootstrap of this seed; arch itself imports all its models and matplotlib, which takes longer than the resampling.
+    How many blocks a figure needs is its caller's to say: a single one is the whole sample, begun elsewhere.
     """
     draw = np.random.default_rng(seed)
-    size = min(block, n)
     for _ in range(resamples):
-        starts = draw.integers(n, size=-(-n // size))
-        yield ((starts[:, None] + np.arange(size)).ravel() % n)[:n]
+        starts = draw.integers(n, size=-(-n // block))
+        yield ((starts[:, None] + np.arange(block)).ravel() % n)[:n]

@@ -35,7 +35,8 @@ class RealityCheck:
     white : of the reality check: maximum of means, every strategy taken to be as good as the benchmark.
     spa_lower, spa_consistent, spa_upper : of Hansen's test: maximum of t-ratios. Strategies that did worse than the benchmark are taken to
         be as bad as they were (lower), those by more than sqrt(2 ln ln n) standard errors (consistent), or none (upper). Quote
-        `spa_consistent`; the others are its limits. `white` and `spa_upper` grow when hopeless strategies are added.
+        `spa_consistent`; the others are its limits. All three are 1 where no strategy did better than the benchmark. `white` and
+        `spa_upper` grow when hopeless strategies are added.
     """
 
     best: int
@@ -80,12 +81,13 @@ def reality_check(
     # Hansen's g: resamples of these stay around the mean they have, below the benchmark; all others are moved to the benchmark.
     worse = {"lower": ratio < 0, "consistent": ratio < -math.sqrt(2 * math.log(math.log(n))), "upper": np.zeros_like(ratio, dtype=bool)}
     highest = {name: (spread + np.where(own, ratio, 0.0)).max(axis=1) for name, own in worse.items()}
+    # Hansen cuts both at 0, where the benchmark itself stands. Hence >=: where no strategy did better, every resample shows as much.
     shown = max(float(ratio.max()), 0.0)
     return RealityCheck(
         best=int(mean.argmax()),
         best_studentised=int(ratio.argmax()),
         white=float(((means - mean).max(axis=1) > mean.max()).mean()),
-        **{f"spa_{name}": float((np.maximum(values, 0.0) > shown).mean()) for name, values in highest.items()},
+        **{f"spa_{name}": float((np.maximum(values, 0.0) >= shown).mean()) for name, values in highest.items()},
     )
 
 

@@ -22,7 +22,8 @@ class Record:
     ----------
     decides : skill of the model that decides, on all its rows.
     rivals : by name, that model first; each on the rows that all of them have scored.
-    by_ticker : ticker, n_rows, auc, low, high (95 %) of the model that decides; null where there is one outcome only.
+    by_ticker : ticker, n_rows, auc, low, high (95 %) of the model that decides; null where there is one outcome only, the limits below
+        `skill.FEWEST_SESSIONS` sessions too.
     """
 
     decides: Skill
@@ -37,9 +38,11 @@ def record(scored: pl.DataFrame, *, decides: str, rivals: Sequence[str], thresho
     ----------
     scored : model, ticker, session, score, base_rate (of the model), label (0, 1), ret (fraction); other models' rows are left alone, rows
         without score or label are left out.
+    rivals : one without a row, as beside models from before there were baselines, is left out.
     threshold : the user's rule, for the share of scores above it.
     """
     known = scored.drop_nulls(["score", "label"])
+    rivals = [name for name in rivals if name in known["model"]]
     mine = known.filter(model=decides)
     shared = mine
     for name in rivals:

@@ -18,6 +18,9 @@ from quant_assets.validation.bootstrap import circular_blocks
 from quant_assets.validation.signal_quality import rank_ic
 
 BLOCK_SESSIONS = 21
+FEWEST_BLOCKS = 5
+FEWEST_SESSIONS = FEWEST_BLOCKS * BLOCK_SESSIONS
+"""Below them there is no interval: resamples of a block or two are nearly the sample itself, and agree however little is known."""
 RESAMPLES = 300
 SEED = 20130301
 SCORE_BINS = 1024
@@ -30,8 +33,9 @@ class Skill:
     """Out-of-sample skill of scores whose labels are known; None where there is nothing to measure: no such row, or one outcome only.
 
     auc : ROC AUC of score against label, pooled. rank_ic : mean over sessions of the Spearman correlation across names of score and
-    realised return. Intervals are 95 %, circular block bootstrap over sessions (blocks of 21, seeded; Politis and Romano 1992).
-    log_loss is in nats; base_log_loss is that of always saying the base rate. by_year : (year, auc, low, high).
+    realised return. Intervals are 95 %, circular block bootstrap over sessions (blocks of 21, seeded; Politis and Romano 1992), and None
+    below FEWEST_SESSIONS of them. log_loss is in nats; base_log_loss is that of always saying the base rate. by_year : (year, auc, low,
+    high).
     """
 
     n_rows: int
@@ -49,17 +53,20 @@ class Skill:
     share_above_threshold: float | None = None
     log_loss: float | None = None
     base_log_loss: float | None = None
-    by_year: tuple[tuple[int, float, float, float], ...] = ()
+    by_year: tuple[tuple[int, float, float | None, float | None], ...] = ()
 
     @property
     def unproven(self) -> str | None:
         """Why the scores do not count as proven, or None: the whole AUC interval must lie above 0.5."""
-        if self.auc is None or self.auc_low is None:
+        if self.auc is None:
             return "unproven: no out-of-sample score has a known label yet"
+        measured = f"unproven: out-of-sample AUC {self.auc:.3f}"
+        if self.auc_low is None or self.auc_high is None:
+            return f"{measured} of {self.n_sessions} sessions, {FEWEST_SESSIONS} are needed for an interval"
         if self.auc_low > 0.5:
             return None
-        where = "lies below 0.5" if self.auc_high is not None and self.auc_high < 0.5 else "includes 0.5"
-        return f"unproven: out-of-sample AUC {self.auc:.3f}, interval {self.auc_low:.3f} to {self.auc_high:.3f} {where}"
+        where = "lies below 0.5" if self.auc_high < 0.5 else "includes 0.5"
+        return f"{measured}, interval {self.auc_low:.3f} to {self.auc_high:.3f} {where}"
 
 
 def measure(scored: pl.DataFrame, *, threshold: float) -> Skill:
@@ -102,7 +109,7 @@ def measure(scored: pl.DataFrame, *, threshold: float) -> Skill:
     )
 
 
-def auc_interval(rows: pl.DataFrame) -> tuple[float, float, float]:
+def auc_interval(rows: pl.DataFrame) -> tuple[float, float | None, float | None]:
     """(AUC, low, high) of rows with both outcomes, as in `Skill`."""
     return _auc(rows), *_auc_interval(rows)
 
@@ -112,18 +119,17 @@ def _auc(rows: pl.DataFrame) -> float:
     return float(_share_above(positive[None], negative[None])[0])
 
 
-def _auc_interval(rows: pl.DataFrame) -> tuple[float, float]:
+def _auc_interval(rows: pl.DataFrame) -> tuple[float, float] | tuple[None, None]:
     """95 % interval of the AUC; whole sessions are resampled, since names of one session move together.
 
-    Scores are counted by session in at most SCORE_BINS bins of equally many different scores, so that all draws are one product of
-    matrices. Scores of one bin count as tied, which moves an AUC by less than 1 / (2 SCORE_BINS).
+    Scores are counted by session and bin, so that all draws are one product of matrices. Scores of one bin count as tied.
     """
-    place = (pl.col("score").rank("dense") - 1).cast(pl.Int64)
-    n_scores = rows["score"].n_unique()
-    binned = rows.with_columns(bin=place * min(SCORE_BINS, n_scores) // n_scores)
-    counts = binned.with_columns(day=pl.col("session").rank("dense") - 1).group_by("day", "bin").agg(_UP, _DOWN)
+    n_days = rows["session"].n_unique()
+    if n_days < FEWEST_SESSIONS:
+        return None, None
+    binned = rows.select("label", day=pl.col("session").rank("dense") - 1, bin=_bins(rows["score"]))
+    counts = binned.group_by("day", "bin").agg(_UP, _DOWN)
     day, score_bin = counts["day"].to_numpy(), counts["bin"].to_numpy()
-    n_days = int(day.max()) + 1
     drawn = np.stack([np.bincount(chosen, minlength=n_days) for chosen in _resamples(n_days)]).astype(np.float32)
     of_draws = []
     for outcome in ("up", "down"):
@@ -131,6 +137,13 @@ def _auc_interval(rows: pl.DataFrame) -> tuple[float, float]:
         by_day[day, score_bin] = counts[outcome].to_numpy()
         of_draws.append((drawn @ by_day).astype(np.float64))
     return _limits(iter(_share_above(*of_draws)))
+
+
+def _bins(score: pl.Series) -> pl.Series:
+    """(n_rows,) a bin for each score, in their order; of more than SCORE_BINS scores, bins of equally many rows, ties never parted."""
+    if score.n_unique() <= SCORE_BINS:
+        return score.rank("dense") - 1
+    return (score.rank("min").cast(pl.Int64) - 1) * SCORE_BINS // len(score)
 
 
 def _share_above(positive: npt.NDArray[Any], negative: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -149,9 +162,11 @@ def _share_above(positive: npt.NDArray[Any], negative: npt.NDArray[Any]) -> npt.
 def _rank_ic(rows: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
     """Mean rank IC and its interval over sessions with at least five names and some spread in the scores."""
     ics = rows.group_by("session", maintain_order=True).agg(ic=rank_ic("score", "ret"))["ic"].drop_nulls().to_numpy()
-    if len(ics) < 2:
+    if not ics.size:
         return None, None, None
-    return float(ics.mean()), *_limits(float(ics[chosen].mean()) for chosen in _resamples(len(ics)))
+    if ics.size < FEWEST_SESSIONS:
+        return float(ics.mean()), None, None
+    return float(ics.mean()), *_limits(float(ics[chosen].mean()) for chosen in _resamples(ics.size))
 
 
 def _log_loss(label: npt.NDArray[Any], score: npt.NDArray[np.float64]) -> float:

@@ -56,7 +56,7 @@ class PurgedSplitter(ABC):
 
         Raises
         ------
-        BadArgument : X, y and the spans differ in length, or groups are passed.
+        BadArgument : X, y and the spans differ in length, groups are passed, or the exchange's calendar does not hold the embargo.
         ModelError : nothing is left to train on, or one outcome only.
         """
         self._check(X, y, groups)

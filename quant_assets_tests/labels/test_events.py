@@ -69,6 +69,14 @@ def test_a_split_is_no_event_and_a_bar_without_a_threshold_has_none():
     assert cusum_events(split.lazy(), told, as_of=LAST).is_empty()
 
 
+def test_a_bar_has_one_threshold():
+    told = pl.DataFrame({"ticker": "AAA", "session": [SESSIONS[2], *SESSIONS[:200]], "threshold": 0.05})
+    with pytest.raises(BadArgument, match=f"AAA {SESSIONS[2]}: more than one threshold .limit 1 a session.; keep one"):
+        cusum_events(PRICES.lazy(), told, as_of=LAST)
+    late = told[1:].extend(told.filter(session=SESSIONS[190]))
+    assert_frame_equal(cusum_events(PRICES.lazy(), late, as_of=LAST), cusum_events(PRICES.lazy(), told[1:], as_of=LAST))
+
+
 @settings(max_examples=10, derandomize=True)
 @given(t=st.integers(1, 198))
 def test_nothing_after_as_of_is_read_and_an_event_stays(t: int):

@@ -89,6 +89,19 @@ LABELS = spanning([(1, 3), (2, 4)])
             lambda: time_decay(LABELS.with_columns(label_end=pl.lit(None, dtype=pl.Date)), CALENDAR, half_life=5, as_of=SESSIONS[9]),
             "a label that ends None is not known",
         ),
+        (
+            lambda: time_decay(LABELS, CALENDAR.filter(pl.col("session") > SESSIONS[3]), half_life=5, as_of=SESSIONS[9]),
+            "a label ends 2010-01-07, which is none of the 7.. sessions given; give every exchange session from the first label_end",
+        ),
+        (
+            lambda: time_decay(LABELS, CALENDAR.filter(pl.col("session") < SESSIONS[9]), half_life=5, as_of=SESSIONS[9]),
+            "the 9 sessions given end before 2010-01-15",
+        ),
+        (
+            lambda: time_decay(LABELS, CALENDAR.filter(pl.col("session") != SESSIONS[4]), half_life=5, as_of=SESSIONS[9]),
+            "a label ends 2010",
+        ),
+        (lambda: time_decay(LABELS.clear(), CALENDAR.clear(), half_life=5, as_of=SESSIONS[9]), "the 0 sessions given end before"),
         (lambda: class_balance(pl.Series([1, 1])), "0 of 2 labels are null and 1 classes differ"),
         (lambda: class_balance(pl.Series([1, 0, None])), "1 of 3 labels are null"),
         (lambda: combine(), "weights of no labels cannot be multiplied"),

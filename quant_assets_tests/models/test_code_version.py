@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quant_assets.models.code_version import _commit
+from quant_assets.models.code_version import _commit, _content
 
 
 @pytest.fixture
@@ -48,3 +48,17 @@ def test_a_package_that_git_does_not_track_has_no_commit(package: Path, tmp_path
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "__init__.py").write_text("")
         assert _commit(folder) == []
+
+
+def test_the_content_tells_changes_apart_that_a_commit_does_not(tmp_path: Path):
+    def content(**files: str) -> str:
+        package = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name, source in files.items():
+            (package / name).mkdir(parents=True)
+            (package / name / "code.py").write_text(source)
+            (package / name / "notes.md").write_text(str(package))
+        return _content(package)
+
+    assert content(a="x = 1", b="") == content(a="x = 1", b="")
+    others = content(a="x = 2", b=""), content(a="x = 1"), content(c="x = 1", b=""), content(a="", b="x = 1")
+    assert len({content(a="x = 1", b=""), *others}) == 5

@@ -32,6 +32,36 @@ def target(value: float) -> pl.Series:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"X": X.to_pandas()}, r"X is a pandas.DataFrame; pass a polars DataFrame"),
+        ({"X": X.lazy()}, r"X is a polars.LazyFrame; .*`collect` a lazy one"),
+        ({"X": X.select()}, r"X has no column \(at least 1\)"),
+        ({"y": Y.cast(pl.String) + " up"}, r"y holds String, not numbers"),
+        ({"y": ["up", "down"] * 600}, r"y holds <U4, not numbers"),
+        ({"y": np.ones((N, 2))}, r"y has 2 dimensions \(limit 1\)"),
+        ({"sample_weight": ["a"] * N}, r"sample_weight holds <U1, not numbers"),
+    ],
+)
+def test_what_is_no_table_or_no_number(given: dict[str, Any], message: str):
+    with pytest.raises(BadArgument, match=message):
+        Logistic().fit(**({"X": X, "y": Y} | given))
+
+
+@pytest.mark.parametrize(
+    ("learner", "message"),
+    [
+        (Logistic(alpha=0), "alpha of this Logistic is 0; set alpha to a number above 0"),
+        (Ridge(alpha=-1), "alpha of this Ridge is -1; set alpha to a number from 0"),
+        (Logistic(feature_names=("a", "b", "a", "c")), r"feature_names has a twice \(limit: once\)"),
+    ],
+)
+def test_parameters_outside_their_limits(learner: Any, message: str):
+    with pytest.raises(BadArgument, match=message):
+        learner.fit(X.to_numpy() if learner.feature_names else X, Y)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
         ({"y": Y * 0}, r"classification needs both 0 and 1 among its 1200 targets, which are 0; "),
         ({"y": Y * 2 - 1}, r"which are -1, 1; .* turn the target into 0 and 1"),
         ({"y": target(np.nan)}, r"y has 3 missing and 0 infinite values \(limit 0\)"),
@@ -39,7 +69,7 @@ def target(value: float) -> pl.Series:
         ({"y": Y.cast(pl.Float64).set(Y == 0, None)}, rf"y has {(Y == 0).sum()} missing"),
         ({"y": Y[1:]}, r"y has 1199 rows and X 1200"),
         ({"sample_weight": np.ones(N + 1)}, r"sample_weight has 1201 rows and X 1200"),
-        ({"sample_weight": np.r_[np.nan, np.ones(N - 1)]}, r"sample_weight has 1 missing"),
+        ({"sample_weight": np.r_[np.nan, np.ones(N - 1)]}, r"sample_weight has 1 missing .*; give each row a weight"),
         ({"sample_weight": np.r_[-1, -2, np.ones(N - 2)]}, r"2 weights are below 0 and 1198 above"),
         ({"sample_weight": np.zeros(N)}, r"0 weights are below 0 and 0 above"),
         ({"label_span": SPAN[:-1]}, r"label_span has 1199 rows and X 1200"),
@@ -48,6 +78,7 @@ def target(value: float) -> pl.Series:
             r"in noise_a \(2\), noise_b \(2\)",
         ),
         ({"X": X.with_columns(noise_b=pl.lit(None, dtype=pl.Float64))}, r"unknown in all 1200 rows: noise_b; "),
+        ({"X": X.with_columns(noise_b=pl.lit(None))}, r"unknown in all 1200 rows: noise_b; "),
         ({"X": X.with_columns(noise_b=pl.lit("high"))}, r"features must be numbers, not noise_b \(String\)"),
         ({"X": X[:5], "y": [0, 1, 0, 1, 1]}, r"5 rows \(at least 6 are needed\)"),
         ({"X": X.to_numpy()}, r"an array names no columns; pass feature_names"),
@@ -95,6 +126,8 @@ def test_tasks_and_what_they_answer():
         Majority(task="ranking").fit(X, Y)
     with pytest.raises(ModelError, match="this Ridge has learned nothing yet"):
         Ridge().predict(X)
+    with pytest.raises(ModelError, match="this Ridge has learned nothing yet; call fit first"):
+        Ridge().to_bytes()
 
 
 def test_the_grammar_of_scikit_learn():

@@ -15,9 +15,9 @@ from sklearn.model_selection import KFold
 
 from quant_assets.errors import ModelError
 from quant_assets.models.linear import Logistic
-from quant_assets.models.nested import Nested, _refuse_overlap, nested_cv
+from quant_assets.models.nested import Nested, nested_cv
 from quant_assets.models.trees import XGBoost
-from quant_assets.models.tune import Search
+from quant_assets.models.tune import Search, refuse_overlap
 from quant_assets.validation.k_fold import PurgedKFold
 from quant_assets.validation.skill import measure
 from quant_assets.validation.spans import LabelSpans
@@ -103,9 +103,9 @@ def test_overlap_is_what_a_loop_over_all_pairs_finds(drawn: list[tuple[int, int]
     spans = LabelSpans(day + start, day + end)
     if overlapping:
         with pytest.raises(ModelError, match=f"^{overlapping} of {n_train} training labels"):
-            _refuse_overlap(spans, train, test)
+            refuse_overlap(spans, train, test)
     else:
-        _refuse_overlap(spans, train, test)
+        refuse_overlap(spans, train, test)
 
 
 def test_pure_noise_stays_noise():

@@ -8,11 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 import xgboost as xgb
+from sklearn.metrics import log_loss, roc_auc_score
 
-from quant_assets.calendars import session_offset
+from quant_assets.calendars import Window, session_offset, sessions
 from quant_assets.errors import ModelError
 from quant_assets.models import pooled
+from quant_assets.models.evidence import by_fold
 from quant_assets.models.pooled import TrainedModel, content_hash, importances, predict, score_interval, train, training_rows, with_history
+from quant_assets.models.terms import OWN_MODEL_SESSIONS
+from quant_assets.validation.k_fold import PurgedKFold
 from quant_assets_tests.small import FEATURES, labelled
 
 CUTOFF = dt.date(2010, 10, 1)
@@ -154,6 +158,80 @@ def test_too_little_to_learn_from(kind: str):
         rows = rows.with_columns(label=pl.lit(1, dtype=pl.Int8))
     with pytest.raises(ModelError, match=r"cut-off 2010-10-01: \d+ labelled sessions \(at least 80 with both outcomes are needed\)"):
         trained(rows.clear() if kind == "none" else rows)
+
+
+def with_label(rows: pl.DataFrame, held: bool, label: int) -> pl.DataFrame:
+    """One outcome only in the last 40 learnable sessions, or before them."""
+    start = training_rows(*tables(rows), CUTOFF)["session"].unique().sort()[-40]
+    late = pl.col("session") >= start
+    return rows.with_columns(label=pl.when(late if held else ~late).then(label).otherwise("label").cast(pl.Int8))
+
+
+def test_fewer_rows_than_a_tree_needs_to_split_are_refused(monkeypatch: pytest.MonkeyPatch):
+    """Of 40 held sessions, 8 that the purge and the embargo cost, and three names: 4 x 2 x 60 / 0.8 = 600 rows are not there."""
+    monkeypatch.setattr(pooled, "PARAMETERS", pooled.PARAMETERS | {"min_child_weight": 60})
+    used = training_rows(*tables(labelled(240)), CUTOFF)
+    left = used.height - 3 * (40 + 8)
+    with pytest.raises(ModelError, match=rf"{left} of {used.height} rows are left before the 40 held sessions.*at least 600 rows with two"):
+        trained(labelled(240))
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_outcome_before_the_held_sessions_or_in_them_is_refused(label: int):
+    with pytest.raises(ModelError, match=r"before the 40 held sessions, with 1 outcomes"):
+        trained(with_label(labelled(240), held=False, label=label))
+    with pytest.raises(ModelError, match=rf"{120 * label} of the 120 labels in the 40 held sessions are 1 \(both outcomes are needed\)"):
+        trained(with_label(labelled(240), held=True, label=label))
+
+
+def test_features_that_teach_nothing_are_refused():
+    rows = labelled(240)
+    one, other = FEATURES[:2]
+    infinite = rows.with_columns(pl.when(pl.int_range(pl.len()) == 100).then(np.inf).otherwise(one).alias(one))
+    with pytest.raises(ModelError, match=rf"infinite values in {one} \(1\)"):
+        trained(infinite)
+    unknown = rows.with_columns(pl.lit(None, dtype=pl.Float64).alias(other))
+    with pytest.raises(ModelError, match=rf"unknown in all \d+ rows: {other}; "):
+        trained(unknown)
+    alone = labelled(240, ("A",)).with_columns(pl.lit(None, dtype=pl.Float64).alias(other))
+    assert importances(trained(alone).booster)[0][0] == one
+
+
+def test_a_name_alone_has_a_model_once_it_has_sessions_enough(monkeypatch: pytest.MonkeyPatch):
+    """With one session fewer than OWN_MODEL_SESSIONS, no tree could split before the held year."""
+    monkeypatch.undo()
+    days = sessions(Window(dt.date(2000, 1, 1), dt.date(2008, 1, 1)))
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(len(days) - 3, len(FEATURES)))
+    label = (values[:, 0] + rng.normal(size=len(values)) > 0).astype(np.int8)
+    rows = pl.DataFrame(values, schema=list(FEATURES)).with_columns(
+        ticker=pl.lit("A"), session=pl.Series(days[:-3]), label_end=pl.Series(days[3:]), label=pl.Series(label), ret=pl.lit(0.01)
+    )
+    assert trained(rows, cutoff=days[OWN_MODEL_SESSIONS]).n_rows == 1260
+    with pytest.raises(ModelError, match=r"999 of 1,259 rows are left before the 252 held sessions.*at least 1,000 rows"):
+        trained(rows, cutoff=days[OWN_MODEL_SESSIONS - 1])
+
+
+def test_evidence_tells_how_the_parameters_do_in_each_fold():
+    """Each fold by a booster that learned on the others, purged and embargoed, with the chosen number of trees."""
+    used = training_rows(*tables(labelled(240)), CUTOFF)
+    model = train(used, CUTOFF, features=FEATURES, with_evidence=True)
+    losses, aucs = [], []
+    for learnt, tested in PurgedKFold(label_span=used.select("label_end", label_start="session")).split(used):
+        known, held = used[learnt], used[tested]
+        matrix = xgb.QuantileDMatrix(known.select(FEATURES).to_numpy(), label=known["label"].to_numpy(), nthread=1)
+        booster = xgb.train(pooled.PARAMETERS, matrix, num_boost_round=model.best_round)
+        score = booster.inplace_predict(held.select(FEATURES).to_numpy())
+        losses.append(log_loss(held["label"], score))
+        aucs.append(roc_auc_score(held["label"], score))
+    assert model.by_fold["cv_log_loss"] == pytest.approx(losses, rel=1e-5)
+    assert model.by_fold["cv_auc"] == pytest.approx(aucs, rel=1e-5)
+    assert trained(labelled(240)).by_fold == {}
+    start = used["session"].unique().sort()[45]
+    turned = used.with_columns(label=pl.when(pl.col("session") < start).then(0).otherwise("label").cast(pl.Int8))
+    figures = by_fold(turned, FEATURES, pooled.PARAMETERS, n_rounds=2)
+    assert [auc is None for auc in figures["cv_auc"]] == [True, False, False, False, False]
+    assert all(np.isfinite(loss) for loss in figures["cv_log_loss"])
 
 
 def test_the_hash_is_of_values_not_of_memory():

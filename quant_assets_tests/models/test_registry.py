@@ -19,6 +19,8 @@ from filelock import FileLock
 
 from quant_assets.errors import BadArgument, LockHeld, ModelError
 from quant_assets.models import registry
+from quant_assets.models.account_log import log_accounts
+from quant_assets.models.model_files import BOOSTER, MEMBER_FILE
 from quant_assets.models.model_listing import n_trials, registered, unregistered
 from quant_assets.models.pooled import PARAMETERS, predict
 from quant_assets.models.registry import EXPERIMENT, ModelRegistry
@@ -44,12 +46,16 @@ def model_folder(tmp_path: Path) -> Path:
     return tmp_path / "files"
 
 
+def identified(lake_version: str, cutoff: str = "2010-10-01") -> dict[str, str]:
+    return {"cutoff": cutoff, "feature_set": "f", "lake_version": lake_version, "parameters": "p", "source": "s"}
+
+
 def recorded(name: str, **changes: object) -> RunRecord:
     record = RunRecord(
         experiment="xgboost_model",
         name=f"{name} 2010-10",
         started_ms=1_285_891_200_000,
-        identity={"cutoff": "2010-10-01", "feature_set": "f", "lake_version": name, "parameters": "p"},
+        identity=identified(name),
         tags={"model": name},
         params={"eta": "0.1"},
         metrics=(),
@@ -160,16 +166,61 @@ def test_a_registered_model_loads_as_mlflow_loads_it(kept: ModelRegistry):
 
 
 def test_registering_twice_makes_one_version(kept: ModelRegistry, model_folder: Path):
-    first, later = (recorded("signal-twice", identity={"lake_version": each}, register_as="signal-twice") for each in ("1", "2"))
+    first, later = (recorded("signal-twice", identity=identified(each), register_as="signal-twice") for each in ("1", "2"))
     assert [kept.store(record, model_folder).version for record in (first, first, later)] == ["1", "1", "2"]
     assert str(kept.client.get_model_version_by_alias("signal-twice", "challenger").version) == "2"
+
+
+def test_only_the_latest_cut_off_is_registered_and_the_newest(kept: ModelRegistry, model_folder: Path):
+    def register(cutoff: str, lake_version: str = "1") -> str | None:
+        record = recorded("signal-later", identity=identified(lake_version, cutoff), register_as="signal-later")
+        return kept.store(record, model_folder).version
+
+    def newest() -> str:
+        return str(kept.client.get_model_version_by_alias("signal-later", "challenger").version)
+
+    assert (register("2010-07-01"), newest()) == ("1", "1")
+    assert (register("2011-01-01"), newest()) == ("2", "2")
+    assert (register("2010-10-01"), newest()) == (None, "2")  # a night of the past
+    assert (register("2010-07-01"), newest()) == ("1", "2")
+    assert (register("2011-01-01", lake_version="2"), newest()) == ("3", "3")
+
+
+def test_what_other_code_or_another_library_trained_is_another_run(kept: ModelRegistry, monkeypatch: pytest.MonkeyPatch):
+    model, better = trained(seed=8), trained(seed=9)
+    first = kept.log(model, partition="2010-10").run_id
+    monkeypatch.setattr(registry, "source_hash", lambda: "fixed")
+    mended = kept.log(dataclasses.replace(better, lake_version=model.lake_version), partition="2010-10").run_id
+    monkeypatch.setattr(registry, "version", lambda name: f"0 of {name}")
+    upgraded = kept.log(model, partition="2010-10").run_id
+    assert len({first, mended, upgraded}) == 3
+    assert kept.load(first).booster.save_raw() == model.booster.save_raw() != better.booster.save_raw()
+
+
+def test_a_run_says_what_was_told_last(kept: ModelRegistry, tmp_path: Path):
+    (tmp_path / "page.html").write_text("accounts")
+
+    def log(accounts: str, sharpe: float, dagster_run: str | None) -> str:
+        told = {"partition": "2010-10", "booked": {"accounts": accounts}, "figures": {"sharpe": sharpe, "sortino": None}}
+        return log_accounts(kept, **told, pictures={}, files=tmp_path, dagster_run=dagster_run)  # type: ignore[arg-type]
+
+    run_id = log("a", 0.6, None)
+    assert log("a", 0.5, "d-1") == log("a", 0.4, "d-2") == run_id  # less than before, and not the largest
+    assert log("b", 0.9, "d-3") != run_id
+    run = kept.client.get_run(run_id)
+    assert run.data.metrics == {"sharpe": 0.4}
+    assert run.data.tags["dagster_run"] == "d-2"
+    assert run.data.tags["mlflow.note.content"] == "Made by Dagster run `d-1`: its log is at `/runs/d-1` of the Dagster UI."
+    kept.client.set_tag(run_id, "mlflow.note.content", "mine")
+    log("a", 0.4, "d-4")
+    assert kept.client.get_run(run_id).data.tags["mlflow.note.content"] == "mine"
 
 
 def test_parallel_steps_make_one_run_a_training_and_one_version_a_run(kept: ModelRegistry, model_folder: Path):
     """Each of two trainings is logged by two threads with a registry of their own, as steps do."""
 
     def log(each: int) -> tuple[str, str | None]:
-        record = recorded("signal-parallel", identity={"lake_version": f"p{each % 2}"}, register_as="signal-parallel")
+        record = recorded("signal-parallel", identity=identified(f"p{each % 2}"), register_as="signal-parallel")
         logged = ModelRegistry(kept.tracking.uri, kept.tracking.artifacts).store(record, model_folder)
         return logged.run_id, logged.version
 
@@ -239,8 +290,9 @@ def test_versions_and_cut_offs_are_listed(kept: ModelRegistry, model_folder: Pat
 
 
 def test_every_setting_that_was_tried_counts_once(kept: ModelRegistry, tmp_path: Path):
-    def log(cutoff: str, feature_set: str, n: int) -> None:
-        identity = {"cutoff": cutoff, "feature_set": feature_set, "lake_version": cutoff, "parameters": "tuned" if n else "default"}
+    def log(cutoff: str, feature_set: str, n: int, *, parameters: str = "") -> None:
+        parameters = parameters or ("tuned" if n else "default")
+        identity = identified(cutoff, cutoff) | {"feature_set": feature_set, "parameters": parameters}
         kept.store(recorded("signal-tried", identity=identity, trials=tuple(searched(n)) if n else ()), tmp_path)
 
     assert n_trials(kept.tracking, "signal-tried") == 0
@@ -253,6 +305,10 @@ def test_every_setting_that_was_tried_counts_once(kept: ModelRegistry, tmp_path:
     assert n_trials(kept.tracking, "signal-tried") == 1 + 3
     log("2011-01-01", "g", 3)
     assert n_trials(kept.tracking, "signal-tried") == 1 + 3 + 2
+    log("2011-04-01", "g", 0, parameters="tuned")  # with what that year's search chose
+    assert n_trials(kept.tracking, "signal-tried") == 1 + 3 + 2
+    log("2011-07-01", "f", 0, parameters="by hand")
+    assert n_trials(kept.tracking, "signal-tried") == 1 + 3 + 2 + 1
 
 
 def test_a_registry_that_refuses_is_one_sentence_and_nothing_is_written(kept: ModelRegistry):
@@ -301,16 +357,17 @@ def test_a_process_that_never_ends_its_sending_is_told(kept: ModelRegistry, monk
 def test_a_missing_run_and_a_damaged_file_are_one_sentence(kept: ModelRegistry):
     with pytest.raises(ModelError, match=re.escape(f"model run {'0' * 32} cannot be read from {kept.tracking.uri} (")) as missing:
         kept.load("0" * 32)
-    assert missing.value.remedy == "materialise pooled_model for its quarter again"
-    run_id = kept.log(trained(seed=7, with_members=True), partition="2010-10").run_id
+    assert missing.value.remedy.startswith("train its cut-off again: `quant-assets train --start")
+    run_id = kept.log(trained(seed=7, with_members=True), partition="2010-10", name="signal-xgboost-AAPL").run_id
     folder = Path(kept.client.get_run(run_id).info.artifact_uri.removeprefix("file://"))
-    for name in (registry.MEMBER_FILE, registry.BOOSTER):
+    for name in (MEMBER_FILE, BOOSTER):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[:100])
-        with pytest.raises(ModelError, match=f"model run {run_id} cannot be read"):
+        with pytest.raises(ModelError, match=f"model run {run_id} cannot be read") as damaged:
             kept.load(run_id)
+        assert damaged.value.remedy.endswith("`quant-assets train --start 2010-10-01 --end 2010-10-01 --each --tickers AAPL`")
         (folder / name).write_bytes(whole)
-    (folder / registry.BOOSTER).unlink()
+    (folder / BOOSTER).unlink()
     with pytest.raises(ModelError, match=f"model run {run_id} cannot be read"):
         kept.load(run_id)
 
@@ -318,5 +375,5 @@ def test_a_missing_run_and_a_damaged_file_are_one_sentence(kept: ModelRegistry):
 def _same_run(kept: ModelRegistry, run_id: str, *, register_as: str) -> RunRecord:
     """The record of a run that is stored already, to be registered."""
     run = kept.client.get_run(run_id)
-    identity = {name: run.data.tags[name] for name in ("cutoff", "feature_set", "lake_version", "parameters")}
+    identity = {name: run.data.tags[name] for name in ("cutoff", "feature_set", "lake_version", "parameters", "source", "libraries")}
     return recorded(register_as, experiment=EXPERIMENT, identity=identity, params={}, register_as=register_as)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -18,9 +19,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from filelock import FileLock
 
 from quant_assets.errors import ModelError
 from quant_assets.models.account_log import log_accounts
+from quant_assets.models.kept_runs import KeptRuns
+from quant_assets.models.model_files import BOOSTER
 from quant_assets.models.model_listing import n_trials, registered
 from quant_assets.models.registry import ModelRegistry
 from quant_assets.models.run_record import RunRecord
@@ -137,18 +141,22 @@ def test_runs_are_kept_used_and_sent_once(server: Server, registry: ModelRegistr
         registry, partition="2010-10", booked={"accounts": "a"}, figures={"sharpe": 1.0}, pictures={}, files=to_register
     )
 
-    # Up: the next training takes all of them along, in their turn, even when it is killed amid it.
+    # Up: whoever opens the registry next sends all of them, in their turn, even when it is killed amid it. Who is at it is not waited for.
     server.start()
-    with killed_at(registry.kept, "drop"), pytest.raises(KeyboardInterrupt):
-        registry.send_waiting()
+    with killed_at(KeptRuns, "drop"), pytest.raises(KeyboardInterrupt):
+        ModelRegistry(server.uri, None, tmp_path / "waiting")
+    with FileLock(tmp_path / "waiting" / ".lock"):
+        ModelRegistry(server.uri, None, tmp_path / "waiting")
+        assert len(registry.kept.waiting()) == 5
+    ModelRegistry(server.uri, None, tmp_path / "waiting")
+    assert registry.kept.waiting() == []
     newest = registry.log(trained(seed=3), partition="2011-01", name=NAME)
     assert not newest.waits
-    assert registry.kept.waiting() == []
     runs = {run.data.tags.get("kept_as"): run for run in registry.tracking.runs("tags.code_version != ''") if PARENT not in run.data.tags}
     assert set(runs) == {first.run_id, third.run_id, accounts, None}
     assert runs[accounts].data.metrics == {"sharpe": 1.0}
     assert runs[first.run_id].info.start_time == min(run.info.start_time for run in runs.values())
-    assert n_trials(registry.tracking, NAME) == 2 + 1  # the trials that count, and the parameters of the trainings without any
+    assert n_trials(registry.tracking, NAME) == 2  # the trials that count: one of them chose what all were trained with
     assert [(each.model, each.version, each.run_id) for each in registered(registry.tracking)] == [
         (NAME, "1", runs[third.run_id].info.run_id)
     ]
@@ -156,12 +164,22 @@ def test_runs_are_kept_used_and_sent_once(server: Server, registry: ModelRegistr
         assert len(registry.load(run_id).members) == 3
     assert registry.log(model, partition="2010-10", name=NAME).run_id == runs[first.run_id].info.run_id
 
-    # Down again: what was trained before the outage cannot be read, and that is said; what is trained now waits.
+    # Another machine, which downloads it. Down again: what was sent or read here is there; what is elsewhere is not, and that is said; what
+    # is trained now waits.
+    another = ModelRegistry(server.uri, None, tmp_path / "another" / "waiting")
+    other_run = runs[third.run_id].info.run_id
+    assert another.load(other_run).booster.save_raw() == other.booster.save_raw()
     server.kill()
+    for run_id in (first.run_id, runs[first.run_id].info.run_id):
+        assert len(registry.load(run_id).members) == 3
+    assert registry.load(newest.run_id).booster.save_raw() == trained(seed=3).booster.save_raw()
+    assert another.load(other_run).booster.save_raw() == other.booster.save_raw()
     with pytest.raises(TrackingUnavailable, match=f"the tracking server http://127.0.0.1:{server.port} does not answer") as unread:
-        registry.load(newest.run_id)
+        another.load(newest.run_id)
     assert unread.value.transient
     assert registry.log(trained(seed=4), partition="2011-01", name=NAME).waits
+    ModelRegistry(server.uri, None, tmp_path / "waiting")
+    assert len(registry.kept.waiting()) == 1
     said = caplog.text + str(unread.value)
     assert f"run {NAME} 2010-10 waits in {tmp_path / 'waiting'}" in said
     assert f"the run that waited as {first.run_id} was sent to http://127.0.0.1:{server.port} as" in said
@@ -215,7 +233,7 @@ def test_a_kept_run_that_is_damaged_is_told_and_keeps_no_other_from_waiting(regi
         kept.record()
     assert registry.log(trained(seed=2), partition="2010-10").waits
     assert registry.load(kept_id).members == ()
-    (kept.files / "booster.ubj").write_bytes(b"half")
+    (kept.files / BOOSTER).write_bytes(b"half")
     with pytest.raises(ModelError, match=f"model run {kept_id} cannot be read"):
         registry.load(kept_id)
 
@@ -230,4 +248,4 @@ def test_what_was_killed_while_it_was_being_kept_does_not_wait(registry: ModelRe
 
 
 def _registering(record: RunRecord) -> RunRecord:
-    return RunRecord.from_json(record.to_json().replace('"register_as": null', f'"register_as": "{NAME}"'))
+    return dataclasses.replace(record, register_as=NAME)

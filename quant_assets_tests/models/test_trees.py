@@ -142,15 +142,15 @@ def test_what_cannot_be_ranked_or_stopped():
     with pytest.raises(ModelError, match="a ranking compares the rows of one session; pass label_span"):
         ranking.fit(X, ROWS["grade"])
     for grade in (ROWS["grade"] - 1, ROWS["grade"] + 0.5, ROWS["grade"] * 10):
-        with pytest.raises(ModelError, match=r"targets are no grade, as .*limits: whole, 0 to 31"):
+        with pytest.raises(ModelError, match=r"targets are no grade, as .*limits: whole, 0 to 30"):
             ranking.fit(X, grade, label_span=SPAN)
     with pytest.raises(ModelError, match="weights differ within 1 sessions"):
         ranking.fit(X, ROWS["grade"], label_span=SPAN, sample_weight=np.r_[2.0, np.ones(ROWS.height - 1)])
     with pytest.raises(ModelError, match="pass label_span, or set held_sessions=None"):
         small(XGBoost()).fit(X, ROWS["label"])
-    with pytest.raises(ModelError, match=r"3000 rows \(at least 4000 are needed\)"):
+    with pytest.raises(ModelError, match=r"3,000 rows \(at least 4,000 are needed\)"):
         small(XGBoost(), min_child_weight=500).fit(X, ROWS["label"], label_span=SPAN)
-    with pytest.raises(ModelError, match=r"20 of 3000 rows are left before the 290 held sessions, with 2 outcomes \(at least 80"):
+    with pytest.raises(ModelError, match=r"20 of 3,000 rows are left before the 290 held sessions, with 2 outcomes \(at least 80 rows"):
         small(XGBoost(), held_sessions=290).fit(X, ROWS["label"], label_span=SPAN)
 
 
@@ -169,3 +169,38 @@ def test_cuda_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch):
     assert XGBoost().parameters()["device"] == "cpu"
     with pytest.raises(BadArgument, match="has no CUDA"):
         XGBoost(device="cuda").parameters()
+
+
+NONSENSE = [
+    (XGBoost, {"n_rounds": 0}, "n_rounds of this XGBoost is 0; set n_rounds to a whole number from 1"),
+    (XGBoost, {"n_rounds": -3}, "n_rounds .* is -3"),
+    (XGBoost, {"max_depth": 0}, "max_depth .* is 0; .* a whole number from 1 to 16"),
+    (LightGBM, {"max_depth": -1}, "max_depth of this LightGBM is -1"),
+    (CatBoost, {"max_depth": 4.5}, "max_depth of this CatBoost is 4.5"),
+    (XGBoost, {"learning_rate": 0}, "learning_rate .* is 0; set learning_rate to a number above 0 to 1"),
+    (XGBoost, {"learning_rate": float("nan")}, "learning_rate .* is nan"),
+    (LightGBM, {"subsample": 2}, "subsample .* is 2"),
+    (CatBoost, {"colsample_bytree": 0.0}, "colsample_bytree .* is 0.0"),
+    (XGBoost, {"min_child_weight": -1}, "min_child_weight .* is -1; set min_child_weight to a number from 0"),
+    (XGBoost, {"held_sessions": 0}, "held_sessions .* is 0"),
+    (CatBoost, {"held_sessions": -5}, "held_sessions .* is -5"),
+    (LightGBM, {"n_jobs": 0}, "n_jobs .* is 0"),
+    (XGBoost, {"max_depth": "deep"}, "max_depth .* is 'deep'"),
+    (XGBoost, {"device": "gpu"}, "device .* is 'gpu'; set device to auto, cpu or cuda"),
+]
+
+
+@pytest.mark.parametrize(("kind", "params", "message"), NONSENSE)
+def test_parameters_outside_their_limits_are_refused_when_fitted(kind: type[BoostedTrees], params: dict[str, object], message: str):
+    learner = clone(kind(**({"held_sessions": None, "min_child_weight": 10} if kind is not CatBoost else {}))).set_params(**params)
+    with pytest.raises(BadArgument, match=message):
+        learner.fit(X, ROWS["label"], label_span=SPAN)
+
+
+def test_every_library_knows_the_highest_grade(kind: BoostedTrees):
+    """Sessions of 31 names, graded from 0 to 30."""
+    rows = planted(40, 31)
+    grade = (pl.col("ret").rank().over("label_start") - 1).cast(pl.Int32)
+    learner = small(kind, task="ranking", held_sessions=None, n_rounds=5)
+    learned = learner.fit(rows.select(FEATURES), rows.select(grade).to_series(), label_span=rows.select("label_start", "label_end"))
+    assert np.corrcoef(learned.scores(rows.select(FEATURES)), rows["ret"])[0, 1] > 0.2

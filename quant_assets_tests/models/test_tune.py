@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import polars as pl
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from sklearn.base import clone
 from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import KFold
 
 from quant_assets.errors import BadArgument, ModelError
 from quant_assets.models import tune as tuning
@@ -118,13 +123,18 @@ OTHERS: dict[str, Callable[..., Tuned]] = {
     "seed": partial(tuned, seed=8),
 }
 
+OTHERNESS = {"data": "made from other rows", "folds": "made with other folds"}
+
 
 @pytest.mark.parametrize("what", OTHERS)
 def test_a_study_of_something_else_is_refused_and_kept(what: str, tmp_path: Path):
     storage = tmp_path / "journal.log"
     tuned(storage=storage, n_trials=2)
     before = storage.read_bytes()
-    with pytest.raises(ModelError, match=rf"study 'tuning' has {what} .* and not .*; give this one another name or storage"):
+    with pytest.raises(
+        ModelError,
+        match=rf"study 'tuning' was {OTHERNESS.get(what, f'made for {what} .* and not ')}.*; give this one another name or storage",
+    ):
         OTHERS[what](storage=storage)
     assert storage.read_bytes() == before
     assert len(OTHERS[what](storage=storage, study="another", n_trials=1).trials) == 1
@@ -133,7 +143,7 @@ def test_a_study_of_something_else_is_refused_and_kept(what: str, tmp_path: Path
 def test_other_features_are_another_study(tmp_path: Path):
     storage = tmp_path / "journal.log"
     tuned(storage=storage, n_trials=1)
-    with pytest.raises(ModelError, match=r"has features \['ret_1', .*\] and not \['noise_a', 'ret_1'\]"):
+    with pytest.raises(ModelError, match=r"was made for features \['ret_1', .*\] and not \['noise_a', 'ret_1'\]"):
         tune(
             Logistic(),
             ROWS.select("noise_a", "ret_1"),
@@ -160,6 +170,12 @@ def test_what_cannot_be_tuned():
         tuned(space={"depth": IntDistribution(1, 2)})
     with pytest.raises(BadArgument, match=r'a regression has no auc; set objective="rank_ic"'):
         tuned(learner=Ridge())
+    with pytest.raises(BadArgument, match="there is no objective 'sharpe'; choose among auc, log_loss, rank_ic"):
+        tuned(objective="sharpe")
+    with pytest.raises(BadArgument, match=r"n_jobs is 0 \(at least 1\)"):
+        tuned(n_jobs=0)
+    with pytest.raises(BadArgument, match=r"X is a polars\.LazyFrame"):
+        tune(Logistic(), ROWS.select(FEATURES).lazy(), ROWS["label"], label_span=SPAN)
     with pytest.raises(ModelError, match=r"a fold tests \d+ rows of one class"):
         tuned(ROWS.with_columns(label=pl.when(pl.int_range(pl.len()) < 600).then(1).otherwise("label")))
     with pytest.raises(ModelError, match="no session of a fold has a rank IC: 4 names at most"):
@@ -182,3 +198,83 @@ def test_the_space_of_a_learner():
     few = search_space(clone(XGBoost(min_child_weight=5)), 2_000)["min_child_weight"]
     assert (few.low, few.high) == (5, 20)
     assert {"max_depth", "learning_rate", "subsample", "colsample_bytree", "reg_lambda"} < set(search_space(XGBoost(), 2_000))
+
+
+def test_folds_that_leak_are_refused():
+    with pytest.raises(ModelError, match=r"\d+ of 1066 training labels overlap a tested one \(limit 0\)"):
+        tuned(folds=lambda span: KFold(3, shuffle=True, random_state=1))
+
+
+def test_each_trial_is_told():
+    told: list[tuple[int, int]] = []
+    found = tuned(n_trials=3, on_trial=lambda done, of: told.append((done, of)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert found.best in found.trials
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_takes_effect_after_the_trial_at_work(n_jobs: int, tmp_path: Path):
+    """The signal comes in the first fold of the second trial, whose other two are measured; no third one is begun."""
+    calls = iter(range(100))
+    value = tuning._value
+
+    def interrupted(*args: Any) -> float:
+        if next(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return value(*args)
+
+    def search(n_trials: int) -> Tuned:
+        return tuned(storage=tmp_path / "journal.log", n_trials=n_trials, n_jobs=n_jobs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "_value", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search(4)
+        assert next(calls) == 6
+        assert [len(trial.folds) for trial in search(2).trials] == [3, 3]
+        assert next(calls) == 7
+    assert search(4).trials == tuned(n_trials=4).trials
+
+
+def at_once(*searches: dict[str, Any]) -> list[Tuned]:
+    with ThreadPoolExecutor(len(searches)) as pool:
+        return list(pool.map(lambda search: tuned(**search), searches))
+
+
+def test_searches_at_once_make_one_database_and_share_a_study(tmp_path: Path):
+    """Tables are made once; of two on one study the second waits, and finds every trial there."""
+    storage = f"sqlite:///{tmp_path}/studies.db"
+    one, same, other = at_once(*({"storage": storage, "study": study, "n_trials": 2} for study in ("a", "a", "b")))
+    assert one == same == tuned(n_trials=2)
+    assert other == one
+    kept = optuna.load_study(study_name="a", storage=storage)
+    assert [trial.state.name for trial in kept.trials] == ["COMPLETE", "COMPLETE"]
+
+
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path):
+    file = tmp_path / "bad.log"
+    tuned(storage=tmp_path / "good.log", n_trials=1)
+    cut = (tmp_path / "good.log").read_bytes()[:-5]
+    for content, line in ((b"no journal", 1), (b"3\n", 1), (cut, cut.count(b"\n") + 1)):
+        file.write_bytes(content)
+        with pytest.raises(ModelError, match=rf"bad.log cannot be read \(line {line} is no entry of a journal\); restore"):
+            tuned(storage=file)
+        assert file.read_bytes() == content
+
+
+def test_a_storage_that_fails_amid_a_trial_says_so(tmp_path: Path):
+    """Another program ends the trial at work, or nothing can be written where the study should lie."""
+    storage = f"sqlite:///{tmp_path}/studies.db"
+
+    def meddling(*_: Any) -> float:
+        study = optuna.load_study(study_name="tuning", storage=storage)
+        study.tell(study.trials[-1].number, state=optuna.trial.TrialState.FAIL)
+        return 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "_value", meddling)
+        with pytest.raises(ModelError, match=r"studies at .* cannot be used now \(.*\); see that .* finished trials are kept"):
+            tuned(storage=storage)
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=r"studies at .* cannot be used now"):
+        tuned(storage=tmp_path / "file" / "journal.log")

@@ -37,16 +37,24 @@ def assert_same_but_for_model_names(home: Home, reference: Home) -> None:
 
 
 def test_deleted_years_come_back(finished: Home, copy: Callable[[], Home]):
-    """The last year of every table at once, and an earlier one of the history grid."""
+    """The last year of every table at once, an earlier one of the history grid, accounts from before a listing (FB's, of 2012), which chose
+    among the same names, and the page of the report."""
     home = copy()
+    page = home.folder / "outputs" / "signals" / "daily_report_2013-03-01.html"
+    before = page.read_bytes()
+    page.unlink()
     for table in ALL_TABLES:
         newest = max((home.folder / "data" / "lake" / table).glob("year=*"))
         (newest / "part.parquet").unlink()
     for table in ("prices", "features", "labels"):
         (home.folder / "data" / "lake" / table / "year=2010" / "part.parquet").unlink()
+    (home.folder / "data" / "lake" / "equity" / "year=2011" / "part.parquet").unlink()
     done = home.run("run")
     assert done.returncode == 0, done.stderr
     assert_same_rows(home, finished)
+    assert page.read_bytes() == before
+    assert home.run("run", "--as-of", "2012-10-15").returncode == 0
+    assert_same_rows(home, finished, ("equity", "trades"))
 
 
 def test_one_deleted_partition_comes_back_alone(finished: Home, copy: Callable[[], Home]):
@@ -75,17 +83,6 @@ def test_what_is_written_beside_a_table_comes_back(finished: Home, copy: Callabl
     assert home.run("run").stderr.count("nothing to do") == 12
 
 
-def test_accounts_from_before_a_listing_come_back(finished: Home, copy: Callable[[], Home]):
-    """FB was listed in 2012: what was booked before chose among the same names."""
-    home = copy()
-    (home.folder / "data" / "lake" / "equity" / "year=2011" / "part.parquet").unlink()
-    done = home.run("run")
-    assert done.returncode == 0, done.stderr
-    assert_same_rows(home, finished)
-    assert home.run("run", "--as-of", "2012-10-15").returncode == 0
-    assert_same_rows(home, finished, ("equity", "trades"))
-
-
 def test_bars_fetched_again_are_followed_by_what_was_computed_from_them(finished: Home, copy: Callable[[], Home]):
     """Until then a decision says that it rests on something older."""
     home = copy()
@@ -98,15 +95,6 @@ def test_bars_fetched_again_are_followed_by_what_was_computed_from_them(finished
     assert "features and labels: 2012..2013, 1 name" in done.stderr
     assert_same_rows(home, finished)
     assert home.run("run").stderr.count("nothing to do") == 12
-
-
-def test_a_report_that_was_deleted_is_written_again(finished: Home, copy: Callable[[], Home]):
-    home = copy()
-    page = home.folder / "outputs" / "signals" / "daily_report_2013-03-01.html"
-    before = page.read_bytes()
-    page.unlink()
-    assert home.run("run").returncode == 0
-    assert page.read_bytes() == before
 
 
 def test_another_pool_is_another_model_and_everything_after_it(finished: Home, copy: Callable[[], Home]):

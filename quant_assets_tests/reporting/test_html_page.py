@@ -118,6 +118,23 @@ def test_the_record_comes_before_the_ranking_and_is_plain_about_a_coin_flip(text
     assert "0.98 %" in record
 
 
+def test_a_year_and_a_name_of_few_sessions_are_a_dot_without_an_interval(text: str) -> None:
+    record = text[text.index('<section id="record">') : text.index('<section id="ranking">')]
+    for label in ("2013: AUC 0.487, interval n/a", "WMT: AUC 0.515, interval n/a"):
+        mark = record[record.index(f'aria-label="{label}"') :].partition("</td>")[0]
+        assert 'class="dot"' in mark
+        assert 'class="range"' not in mark
+    assert record.count('class="range"') == 2 + 4 + 21
+    assert record.count("interval from 105 sessions on") == 2
+
+
+def test_a_record_of_few_sessions_says_so(inputs: ReportInputs) -> None:
+    short = replace(RECORD, n_sessions=37, auc_low=None, auc_high=None, rank_ic_low=None, rank_ic_high=None, by_year=())
+    record = Page(render(replace(inputs, record=replace(inputs.record, decides=short)))).sections["record"]
+    assert "37 sessions are too few for an interval (limit 105)" in record
+    assert "fewer than 105 sessions have one" in record
+
+
 def test_the_header_says_when_for_whom_and_how_many(text: str) -> None:
     header = re.sub(r"\s+", " ", Page(text).sections["header"])
     assert "Signals for 2013-03-01" in header
@@ -222,7 +239,10 @@ def test_foreign_text_stays_text(inputs: ReportInputs) -> None:
         ({"auc_low": 0.503}, "beat a coin flip"),
         ({"auc_low": 0.50004}, "the 95 % interval 0.50004 to 0.52030 lies above 0.5."),
         ({"auc_high": 0.499, "auc": 0.49}, "worse than a coin flip"),
-        ({"auc_low": None, "auc_high": None}, "too few sessions for an interval"),
+        (
+            {"n_sessions": 37, "auc_low": None, "auc_high": None},
+            "Out of sample: AUC 0.509; 37 sessions are too few for an interval (limit 105), so nothing can be said about the model.",
+        ),
         ({"auc": None}, "nothing can be said"),
     ],
 )
@@ -237,7 +257,7 @@ def test_the_first_finding_follows_the_interval(changes: dict[str, float | None]
         ({"rank_ic_low": 0.001}, "did better on average: mean rank IC +0.011, and the 95 % interval +0.001 to +0.024 lies above 0."),
         ({"rank_ic_low": 0.0003}, "the 95 % interval +0.0003 to +0.0241 lies above 0."),
         ({"rank_ic": -0.01, "rank_ic_high": -0.001}, "did worse on average: mean rank IC −0.010, and the 95 % interval −0.002 to −0.001"),
-        ({"rank_ic_low": None, "rank_ic_high": None}, "mean rank IC +0.011; too few sessions for an interval"),
+        ({"rank_ic_low": None, "rank_ic_high": None}, "mean rank IC +0.011; fewer than 105 sessions have one, too few for an interval"),
         ({"rank_ic": None}, "needs several names"),
     ],
 )

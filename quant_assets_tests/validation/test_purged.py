@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
+import numpy as np
 import polars as pl
 import pytest
 
-from quant_assets.calendars import Window, sessions
+from quant_assets.calendars import Window, exchange, sessions
+from quant_assets.errors import BadArgument
+from quant_assets.validation.k_fold import PurgedKFold
 from quant_assets.validation.purged import EMBARGO_SESSIONS, embargoed, embargoed_until, learnable, recent_slice
+from quant_assets.validation.splitter import PurgedSplitter
+from quant_assets.validation.walk_forward import WalkForward
 from quant_assets_tests.small import labelled
 
 D = dt.date
@@ -53,6 +59,40 @@ def test_an_embargo_after_a_block_ends_so_many_sessions_later(last: dt.date, emb
     """Before two sessions on which the exchange did not open; from a Saturday; over Christmas."""
     until = embargoed_until(last, embargo_sessions=embargo)
     assert until == [last, *(day for day in DAYS if day > last)][embargo]
+
+
+LAST_KNOWN = exchange().last_session.date()
+
+
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        (
+            lambda: embargoed(D(1990, 1, 5)),
+            "the embargo of 5 sessions before 1990-01-05 leaves the exchange's calendar .limits: 1990-01-02 to",
+        ),
+        (lambda: embargoed(D(1985, 1, 2)), "the embargo of 5 sessions before 1985-01-02 leaves"),
+        (lambda: embargoed_until(LAST_KNOWN), f"the embargo of 5 sessions after {LAST_KNOWN} leaves .* to {LAST_KNOWN}.; leave out labels"),
+        (lambda: embargoed_until(D(2100, 1, 4), embargo_sessions=0), "the embargo of 0 sessions after 2100-01-04 leaves"),
+    ],
+)
+def test_an_embargo_beyond_the_calendar_is_refused(cut: Callable[[], dt.date], message: str):
+    with pytest.raises(BadArgument, match=message):
+        cut()
+
+
+def test_an_embargo_may_end_with_the_calendar():
+    assert embargoed(D(1990, 1, 9)) == D(1990, 1, 2)
+    assert embargoed_until(LAST_KNOWN, embargo_sessions=0) == LAST_KNOWN
+
+
+@pytest.mark.parametrize("first", ["1985-01-01", "2100-01-01"])
+@pytest.mark.parametrize("splitter", [PurgedKFold, partial(WalkForward, 2, train_sessions=20)])
+def test_no_splitter_counts_sessions_beyond_the_calendar(splitter: Callable[..., PurgedSplitter], first: str):
+    days = np.datetime64(first) + np.arange(60)
+    spans = np.column_stack((days, days + 3))
+    with pytest.raises(BadArgument, match="leaves the exchange's calendar"):
+        list(splitter(label_span=spans).split(days))
 
 
 def test_recent_slice_purges_what_reaches_into_it():

@@ -66,7 +66,7 @@ def naive(returns: np.ndarray, benchmark: np.ndarray) -> dict[str, float]:
         beyond["white"] += max(drawn[k] - mean[k] for k in range(len(excess))) > mean.max()
         for name, g in keeps.items():
             values = [math.sqrt(N) * (drawn[k] - g(k)) / omega[k] for k in range(len(excess))]
-            beyond[name] += max(0.0, *values) > shown
+            beyond[name] += max(0.0, *values) >= shown
     return {name: count / 300 for name, count in beyond.items()}
 
 
@@ -75,6 +75,12 @@ def test_values_are_those_of_a_naive_loop(shift: float):
     found = dataclasses.asdict(reality_check(RETURNS + shift, BENCHMARK, **SETTINGS))
     expected = naive(RETURNS + shift, BENCHMARK)
     assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_strategies_that_are_all_worse_than_the_benchmark_are_not_believed_at_all():
+    hopeless = reality_check(NOISE[:5] - 0.01, np.zeros(N))
+    assert (hopeless.spa_lower, hopeless.spa_consistent, hopeless.spa_upper) == (1.0, 1.0, 1.0)
+    assert hopeless.white > 0.99
 
 
 def test_noise_is_believed_as_rarely_as_said():

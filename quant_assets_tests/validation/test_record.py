@@ -40,6 +40,12 @@ def test_each_on_the_rows_that_all_have_scored(scored: pl.DataFrame):
     assert found.rivals[MAJORITY].log_loss == pytest.approx(np.log(2))
 
 
+def test_a_rival_without_a_row_is_left_out(scored: pl.DataFrame):
+    found = record(scored, decides=MODEL, rivals=[RIVAL, "baseline-persistence"], threshold=0.65)
+    assert list(found.rivals) == [MODEL, RIVAL, MAJORITY]
+    assert found.rivals[MODEL].n_rows == 959
+
+
 def test_by_name(scored: pl.DataFrame):
     found = record(scored.filter(pl.col("model") == MODEL), decides=MODEL, rivals=(), threshold=0.65).by_ticker
     assert found["ticker"].to_list() == [f"N{name}" for name in range(8)]
@@ -47,12 +53,13 @@ def test_by_name(scored: pl.DataFrame):
     assert found.filter(ticker="N3").row(0) == ("N3", 120, own.auc, own.auc_low, own.auc_high)
 
 
+def test_a_name_of_few_sessions_has_no_limits(scored: pl.DataFrame):
+    late = scored.filter(model=MODEL).filter((pl.col("ticker") != "N0") | (pl.col("session") > dt.date(2012, 3, 1)))
+    name, n_rows, auc, *limits = record(late, decides=MODEL, rivals=(), threshold=0.65).by_ticker.row(0)
+    assert (name, n_rows, limits) == ("N0", 60, [None, None])
+    assert auc > 0.5
+
+
 def test_one_outcome_only_is_no_auc(scored: pl.DataFrame):
     rows = scored.filter(pl.col("model") == MODEL).with_columns(label=pl.when(ticker="N0").then(1).otherwise("label"))
     assert record(rows, decides=MODEL, rivals=(), threshold=0.65).by_ticker.row(0) == ("N0", 120, None, None, None)
-
-
-def test_a_rival_without_a_score_leaves_no_row_to_compare(scored: pl.DataFrame):
-    found = record(scored, decides=MODEL, rivals=["baseline-persistence"], threshold=0.65)
-    assert found.decides.n_rows == 960
-    assert found.rivals[MODEL].auc is None

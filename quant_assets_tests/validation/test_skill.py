@@ -11,7 +11,7 @@ from arch.bootstrap import CircularBlockBootstrap
 from scipy.stats import spearmanr
 from sklearn.metrics import log_loss, roc_auc_score
 
-from quant_assets.validation.skill import BLOCK_SESSIONS, RESAMPLES, SEED, Skill, measure
+from quant_assets.validation.skill import BLOCK_SESSIONS, FEWEST_SESSIONS, RESAMPLES, SCORE_BINS, SEED, Skill, measure
 from quant_assets_tests.small import FEATURES, labelled
 
 NAMES = ("A", "B", "C", "D", "E", "F")
@@ -57,7 +57,7 @@ def weighted_aucs(rows: pl.DataFrame) -> np.ndarray:
     day = rows["session"].rank("dense").to_numpy().astype(int) - 1
     n_days = day.max() + 1
     label, score = rows["label"].to_numpy(), rows["score"].to_numpy()
-    bootstrap = CircularBlockBootstrap(min(BLOCK_SESSIONS, n_days), np.arange(n_days), seed=SEED)
+    bootstrap = CircularBlockBootstrap(BLOCK_SESSIONS, np.arange(n_days), seed=SEED)
     draws = (np.bincount(positional[0], minlength=n_days) for positional, _ in bootstrap.bootstrap(RESAMPLES))
     return np.array([roc_auc_score(label, score, sample_weight=drawn[day]) for drawn in draws])
 
@@ -70,12 +70,45 @@ def test_the_interval_is_that_of_weighted_aucs(rows: pl.DataFrame, skill: Skill)
     assert skill.auc_low < skill.auc < skill.auc_high
 
 
+def test_of_many_scores_those_given_often_are_told_apart():
+    """More scores than bins, and most rows have one of three neighbouring ones: two of those in one bin would move the limits by 0.04."""
+    rows = labelled(FEWEST_SESSIONS, [f"N{place}" for place in range(25)]).with_row_index()
+    often = 0.5 + 1e-6 * (pl.col("label") + pl.col("index") % 2)
+    rows = rows.with_columns(
+        base_rate=pl.lit(0.5), score=pl.when(pl.col("index") % 7 < 3).then(pl.col("index") / rows.height).otherwise(often)
+    )
+    assert rows["score"].n_unique() > SCORE_BINS
+    found = measure(rows, threshold=0.65)
+    assert (found.auc_low, found.auc_high) == pytest.approx(np.percentile(weighted_aucs(rows), [2.5, 97.5]), abs=1e-4)
+
+
 def test_years_are_measured_apart(rows: pl.DataFrame, skill: Skill):
+    """2011 has 48 sessions, too few for an interval."""
     assert [year for year, *_ in skill.by_year] == [2010, 2011]
-    for year, auc, low, high in skill.by_year:
+    for year, auc, *_ in skill.by_year:
         part = known(rows).filter(pl.col("session").dt.year() == year)
         assert auc == pytest.approx(roc_auc_score(part["label"], part["score"]), rel=1e-14)
-        assert (low, high) == pytest.approx(np.percentile(weighted_aucs(part), [2.5, 97.5]), rel=1e-12)
+    first = known(rows).filter(pl.col("session").dt.year() == 2010)
+    assert skill.by_year[0][2:] == pytest.approx(np.percentile(weighted_aucs(first), [2.5, 97.5]), rel=1e-12)
+    assert skill.by_year[1][2:] == (None, None)
+
+
+@pytest.mark.parametrize("n_sessions", [5, 21, 22, 42, 104])
+def test_below_five_blocks_there_is_no_interval_and_nothing_is_proven(n_sessions: int):
+    few = measure(scored(n_sessions, signal=0.9), threshold=0.65)
+    assert few.auc > 0.7
+    assert few.rank_ic > 0.3
+    assert (few.auc_low, few.auc_high, few.rank_ic_low, few.rank_ic_high) == (None, None, None, None)
+    assert few.unproven == f"unproven: out-of-sample AUC {few.auc:.3f} of {n_sessions} sessions, 105 are needed for an interval"
+
+
+def test_five_blocks_have_an_interval():
+    """Of the AUC; not all of these sessions have five names with a score and a label, so those with a rank IC are too few."""
+    enough = measure(scored(FEWEST_SESSIONS, signal=0.9), threshold=0.65)
+    assert 0.5 < enough.auc_low < enough.auc < enough.auc_high
+    assert enough.unproven is None
+    assert enough.rank_ic > 0.3
+    assert (enough.rank_ic_low, enough.rank_ic_high) == (None, None)
 
 
 def test_rank_ic_against_a_loop(rows: pl.DataFrame, skill: Skill):

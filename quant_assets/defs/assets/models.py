@@ -16,7 +16,7 @@ from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, WITHIN_A_QUARTER
 
 
 def _links(run_id: str, page: str | None) -> dict[str, dg.MetadataValue[Any]]:
-    """The last training's run in MLflow, and its page where there is one."""
+    """A run in MLflow, and its page where there is one."""
     links: dict[str, dg.MetadataValue[Any]] = {"mlflow_run": dg.MetadataValue.text(run_id)}
     return links if page is None else links | {"mlflow": dg.MetadataValue.url(page)}
 
@@ -147,6 +147,7 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         """One $10,000 over all names by the user's rule, a fixed untuned rule (each session's top fifth) and buy-and-hold."""
         from quant_assets.defs import pictures
         from quant_assets.steps import account_records, backtests
+        from quant_assets.steps.models import registry
 
         work = night.workspace(context)
         _, windows = asked(context, work.universe)
@@ -154,8 +155,8 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         picture = pictures.equity(result.rows)
         links = {}
         if ended := account_records.ended_quarter(work, windows):
-            run = account_records.log_quarter(work, ended, windows[ended], picture=picture)
-            links = {"mlflow_run": dg.MetadataValue.text(run)} if run else {}
+            run = account_records.log_quarter(work, ended, windows[ended], picture=picture, dagster_run=context.run_id)
+            links = _links(run, registry(work).page(run)) if run else {}
         yield from emit(context, result, table="equity", windows=windows, picture=picture, links=links)
 
     @step_asset(
