@@ -50,7 +50,7 @@ def test_a_model_of_one_name_disturbs_no_night(finished: Home, copy: Callable[[]
     for file in (home.folder / "quant_assets.toml", home.folder / "universe.csv"):
         file.write_text(
             file.read_text()
-            .replace("history_start = 2007-01-01", "history_start = 2006-11-01")
+            .replace("history_start = 2007-01-01", "history_start = 2006-01-01")
             .replace("bokeh,2007-01-03", "bokeh,2006-11-01")
         )
     code, told = home.json("train", "--each", "--tickers", "AAPL,FB,IBM")
