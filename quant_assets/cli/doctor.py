@@ -126,7 +126,7 @@ def _models(work: Workspace) -> Iterator[Finding]:
         where = models.tracking.shown if work.settings.models.tracking_uri else f"{work.settings.paths.mlflow}/"
         yield Finding("models", "note" if older else "ok", f"the model of {newest} loads from {where}{older}")
         if models.kept and (waiting := models.kept.waiting()):
-            told = f"{wording.count(len(waiting), 'run')} wait in {models.kept.folder} until {models.tracking.shown} answers"
+            told = f"waiting in {models.kept.folder} until {models.tracking.shown} answers: {wording.count(len(waiting), 'run')}"
             yield Finding("tracking", "note", told)
     except QuantAssetsError as error:
         yield Finding("models", "fault", str(error))

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from quant_assets.settings import Settings
 
 HISTORY = ("index_prices", "prices", "features", "cross_section_features", "labels")
+NEXT = """
+quant-assets predict     today's scores
+quant-assets run         decisions, accounts and report by them
+quant-assets model list  what is stored, and its record"""
 POOLED, EACH = ("model_runs", "oos_predictions"), ("own_models", "own_scores")
 
 
@@ -72,7 +76,7 @@ def train(
         screen.print(_table(rows))
         if tune and not each:
             _tell_untuned(work, asked)
-        screen.print("\nquant-assets predict     today's scores\nquant-assets model list  what is stored, and its record", soft_wrap=True)
+        screen.print(NEXT, soft_wrap=True)
     tell_failures(outcome)
     for why in lacking:
         aside.print(why)
@@ -103,7 +107,7 @@ class _Trials(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         told = record.args if isinstance(record.args, tuple) else ()
         done, of = (value if isinstance(value, int) else 0 for value in told[-2:])
-        if done % 10 == 0 or done == of or " by trial" in record.msg:
+        if done % 10 == 0 or done == of or " by trial " in record.msg:
             aside.print(f"\n  {record.getMessage()}", end="", markup=False)
 
 

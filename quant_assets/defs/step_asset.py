@@ -45,6 +45,8 @@ def _told_once(compute: Callable[..., Events]) -> Callable[..., Events]:
             yield from compute(*args, **kwargs)
         except dg.Failure:
             raise
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:  # Dagster would try it again
+            raise dg.Failure("interrupted", allow_retries=False) from error
         except QuantAssetsError as error:
             if error.transient:
                 raise

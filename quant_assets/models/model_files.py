@@ -5,6 +5,7 @@ Which run that is, and where its folder lies, is `registry.py`'s business.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from quant_assets.models.pooled import TrainedModel, importances
 from quant_assets.models.tracking import MODEL_FOLDER
 
 BOOSTER = "booster.ubj"
+BOOSTER_HASH = "booster.sha256"
 MEMBER_FILE = "members.parquet"
 BESIDE_FILE = "beside.parquet"
-OF_MODEL = (BOOSTER, MEMBER_FILE, BESIDE_FILE)
+OF_MODEL = (BOOSTER, BOOSTER_HASH, MEMBER_FILE, BESIDE_FILE)
 """What a night loads; the first is always there."""
 EVIDENCE_FOLDER = "evidence"
 EXAMPLE_ROWS = 5
@@ -39,7 +41,12 @@ class StoredModel:
 
 
 def read(run_id: str, folder: Path) -> StoredModel:
-    """The model whose files lie in the folder. Raises UNREADABLE."""
+    """The model whose files lie in the folder. Raises UNREADABLE, also where the booster is not what was written: XGBoost itself takes
+    damaged trees and dies of them.
+    """
+    written = folder / BOOSTER_HASH
+    if written.exists() and written.read_text() != _hash(folder / BOOSTER):
+        raise OSError(f"{BOOSTER} is not what was written")
     booster = xgb.Booster(model_file=folder / BOOSTER)
     members, beside = folder / MEMBER_FILE, folder / BESIDE_FILE
     raw = pl.read_parquet(members)["booster"].to_list() if members.exists() else []
@@ -67,12 +74,17 @@ def write(model: TrainedModel, folder: Path, *, files: Mapping[str, bytes], to_r
 
 def _write_model(model: TrainedModel, folder: Path) -> None:
     model.booster.save_model(folder / BOOSTER)
+    (folder / BOOSTER_HASH).write_text(_hash(folder / BOOSTER))
     if model.members:
         raw = [bytes(member.save_raw("ubj")) for member in model.members]
         pl.DataFrame({"member": range(len(raw)), "booster": raw}).write_parquet(folder / MEMBER_FILE)
     # not a parameter, which ends after 6,000 characters
     (folder / "features.json").write_text(json.dumps(list(model.features), indent=1))
     (folder / "importances.json").write_text(json.dumps(dict(importances(model.booster)), indent=1))
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _write_evidence(evidence: Evidence, folder: Path) -> None:

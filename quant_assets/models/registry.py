@@ -25,7 +25,7 @@ from quant_assets.errors import BadArgument, LockHeld, ModelError
 from quant_assets.models import model_files
 from quant_assets.models.code_version import code_version, source_hash
 from quant_assets.models.kept_runs import KeptRuns
-from quant_assets.models.model_files import BESIDE_FILE, BOOSTER, MEMBER_FILE, OF_MODEL, StoredModel
+from quant_assets.models.model_files import BESIDE_FILE, BOOSTER, BOOSTER_HASH, MEMBER_FILE, OF_MODEL, StoredModel
 from quant_assets.models.pooled import TrainedModel
 from quant_assets.models.run_record import Measured, RunRecord, Trial
 from quant_assets.models.sent_models import SentModels
@@ -230,7 +230,7 @@ class ModelRegistry:
         with self.tracking.answering():
             known = self.tracking.run(run_id).info.run_id
             there = {item.path for item in self.client.list_artifacts(known)}
-            for file in (BOOSTER, *({MEMBER_FILE, BESIDE_FILE} & there)):
+            for file in (BOOSTER, *({BOOSTER_HASH, MEMBER_FILE, BESIDE_FILE} & there)):
                 self.client.download_artifacts(known, file, str(place))
 
     def _retrain(self, run_id: str) -> str:
@@ -294,5 +294,9 @@ def _metrics(model: TrainedModel) -> tuple[Measured, ...]:
 
 
 def _fold_metrics(by_fold: Mapping[str, Sequence[float | None]]) -> Iterator[Measured]:
+    """The mean under the name itself: of one name's figures MLflow shows the last, which would be one fold's."""
     for name, values in by_fold.items():
-        yield from (Measured(name, value, fold) for fold, value in enumerate(values) if value is not None)
+        defined = [(fold, value) for fold, value in enumerate(values) if value is not None]
+        if defined:
+            yield Measured(name, sum(value for _, value in defined) / len(defined))
+        yield from (Measured(f"{name}_by_fold", value, fold) for fold, value in defined)

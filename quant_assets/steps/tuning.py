@@ -76,14 +76,14 @@ def chosen(work: Workspace, model: str, cutoff: dt.date, learnable: Callable[[dt
         where = f"cut-off {first}, tuned by five folds"
         raise ModelError(f"{where}: {error.message}", remedy=f"{error.remedy}, or train without tuning") from None
     best = tuned.best
-    told = (model, first, tuned.objective, tuned.value, best.number + 1, search.n_trials)
-    logger.info("%s of %s: %s %.5f in the folds by trial %s of %s", *told)
+    told = (model, first, tuned.objective, tuned.value, best.number)
+    logger.info("%s of %s: %s %.5f in the folds by trial number %s (0: the house's parameters)", *told)
     grown = learner.set_params(**tuned.params).parameters()
     parameters = {name: value for name, value in grown.items() if name in PARAMETERS}
     trials = tuple(
         Trial(one.number, dict(one.params), one.value, one.folds, "PRUNED" if one.value is None else "COMPLETE") for one in tuned.trials
     )
-    return Chosen(parameters, trials, {tuned.objective: best.folds})
+    return Chosen(parameters, trials, {f"tuned_{tuned.objective}": best.folds})
 
 
 def _first_of_year(work: Workspace, cutoff: dt.date, learnable: Callable[[dt.date], pl.DataFrame]) -> tuple[dt.date, pl.DataFrame]:

@@ -94,7 +94,7 @@ def test_tuned_at_the_years_first_cut_off(finished: Home, copy: Callable[[], Hom
     [run_id] = home.table("model_runs").filter(cutoff=CUTOFF)["model_run_id"]
     with closing(sqlite3.connect(home.folder / "mlflow" / "mlflow.db")) as database:
         nested = database.execute("SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId' AND value = ?", (run_id,)).fetchall()
-        folds = database.execute("SELECT count(*) FROM metrics WHERE run_uuid = ? AND key = 'auc'", (run_id,)).fetchone()
+        folds = database.execute("SELECT count(*) FROM metrics WHERE run_uuid = ? AND key = 'tuned_auc_by_fold'", (run_id,)).fetchone()
     assert (len(nested), folds) == (2, (5,))
     assert (home.folder / "mlflow" / "studies.db").is_file()
     before = finished.table("model_runs").filter(pl.col("cutoff") < CUTOFF)
