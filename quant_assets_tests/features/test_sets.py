@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from quant_assets.errors import BadArgument, ModelError
 from quant_assets.features.catalog import CATALOG, feature_set_hash
 from quant_assets.features.feature import USD
 from quant_assets.features.sets import ALPHA158, BASELINE, SETS, feature_set
+from quant_assets.models.terms import MODEL_NAME
 from quant_assets.settings import Features, Settings
 from quant_assets.steps.models import check_feature_set
 from quant_assets.workspace import Workspace
@@ -58,9 +60,10 @@ def test_a_wrong_set_is_refused_before_anything_runs(tmp_path: Path):
 
 
 def test_a_model_of_other_features_is_refused_with_both_lists():
-    trained = {"cutoff": "2012-01-01", "feature_set": feature_set_hash(("ret_1", "rsi_14"))}
+    trained = {"model": MODEL_NAME, "cutoff": dt.date(2012, 1, 1), "feature_set": feature_set_hash(("ret_1", "rsi_14"))}
     check_feature_set(trained, ["ret_1", "rsi_14"], ("ret_1", "rsi_14"))
     for today in (("rsi_14", "ret_1"), ("ret_1",), ("ret_1", "rsi_14", "macd")):
         with pytest.raises(ModelError) as refused:
             check_feature_set(trained, ["ret_1", "rsi_14"], today)
         assert f"learned ret_1, rsi_14 (feature set {trained['feature_set']}), today's set is {', '.join(today)} (" in str(refused.value)
+        assert "`quant-assets train --start 2012-01-03 --end 2012-01-03` trains it" in str(refused.value)

@@ -39,7 +39,7 @@ SETTINGS = """profile = "live"
 universe = "universe.csv"
 
 [grids]
-history_start = 2009-01-01
+history_start = 2006-01-01
 first_cutoff = 2012-07-01
 first_decision = 2012-12-01
 
@@ -48,7 +48,7 @@ contact = "quant@example.com"
 """
 # One name: two would ask Finnhub for more than the sixty answers that it gives a minute.
 UNIVERSE = """ticker,source,listed
-AAPL,yahoo+massive,2009-01-02
+AAPL,yahoo+massive,2006-01-03
 """
 FILING = {"end": "2012-09-29", "val": 7, "accn": "1", "fy": 2012, "fp": "FY", "form": "10-K", "filed": "2012-10-31"}
 

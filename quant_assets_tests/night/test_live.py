@@ -26,7 +26,7 @@ SETTINGS = """profile = "live"
 universe = "universe.csv"
 
 [grids]
-history_start = 2009-01-01
+history_start = 2008-01-01
 first_cutoff = 2012-07-01
 first_decision = 2012-10-01
 
@@ -41,10 +41,10 @@ base_url = "{sec}"
 contact = "quant@example.com"
 """
 UNIVERSE = """ticker,source,listed
-AAPL,yahoo,2009-01-02
-BAC,yahoo,2009-01-02
-IBM,yahoo,2009-01-02
-SPY,yahoo,2009-01-02
+AAPL,yahoo,2008-01-02
+BAC,yahoo,2008-01-02
+IBM,yahoo,2008-01-02
+SPY,yahoo,2008-01-02
 """
 
 
@@ -139,7 +139,7 @@ def test_what_is_stored_was_traded(nights: Nights):
     stored = nights.home.table("prices")
     assert set(stored["source"]) == {"yahoo"}
     for name in ("AAPL", "BAC", "IBM", "SPY"):
-        traded = nights.yahoo.histories[name].bars.filter(pl.col("session").is_between(pl.date(2009, 1, 2), pl.date(2012, 12, 14)))
+        traded = nights.yahoo.histories[name].bars.filter(pl.col("session").is_between(pl.date(2008, 1, 2), pl.date(2012, 12, 14)))
         if name == "AAPL":
             wrong = traded.filter(pl.col("session").is_in(list(BAD_LOWS)))["low"].to_list()
             assert wrong == [10.59, 25.3, 32.65]
@@ -173,7 +173,7 @@ def test_the_doctor_tells_what_is_known_of_each_vendor(nights: Nights):
 
 def test_a_name_is_added_from_its_first_bar(nights: Nights, tmp_path: Path):
     home = nights.home.copy(tmp_path / "home")
-    (home.folder / "universe.csv").write_text(UNIVERSE.replace("BAC,yahoo,2009-01-02\n", ""))
+    (home.folder / "universe.csv").write_text(UNIVERSE.replace("BAC,yahoo,2008-01-02\n", ""))
     assert home.run("universe", "add", "BAC").returncode == 0
     assert (home.folder / "universe.csv").read_text() == UNIVERSE
     unknown = home.run("universe", "add", "ZZZ")
