@@ -22,7 +22,6 @@ from quant_assets.cli.options import Json, ProfileName, settings_for
 from quant_assets.errors import QuantAssetsError
 from quant_assets.lake import Lake
 from quant_assets.models.terms import MODEL_NAME
-from quant_assets.reporting import wording
 from quant_assets.settings import Settings
 from quant_assets.workspace import Workspace
 
@@ -125,9 +124,8 @@ def _models(work: Workspace) -> Iterator[Finding]:
         older = "" if newest == work.cutoff else f"; `quant-assets run` trains that of {work.cutoff}"
         where = models.tracking.shown if work.settings.models.tracking_uri else f"{work.settings.paths.mlflow}/"
         yield Finding("models", "note" if older else "ok", f"the model of {newest} loads from {where}{older}")
-        if models.kept and (waiting := models.kept.waiting()):
-            told = f"waiting in {models.kept.folder} until {models.tracking.shown} answers: {wording.count(len(waiting), 'run')}"
-            yield Finding("tracking", "note", told)
+        if waiting := models.waiting():
+            yield Finding("tracking", "note", waiting)
     except QuantAssetsError as error:
         yield Finding("models", "fault", str(error))
 

@@ -76,6 +76,10 @@ def train(
         screen.print(_table(rows))
         if tune and not each:
             _tell_untuned(work, asked)
+        from quant_assets.steps.models import registry  # MLflow: after the arguments have proved sensible
+
+        if waiting := registry(work).waiting():
+            screen.print(f"\n{waiting}", soft_wrap=True)
         screen.print(NEXT, soft_wrap=True)
     tell_failures(outcome)
     for why in lacking:
@@ -105,9 +109,8 @@ class _Trials(logging.Handler):
     """Every tenth trial of a study, and what it chose, below the line of the run at work."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = record.args if isinstance(record.args, tuple) else ()
-        done, of = (value if isinstance(value, int) else 0 for value in told[-2:])
-        if done % 10 == 0 or done == of or " by trial " in record.msg:
+        done, of = getattr(record, "trial", (0, 0))
+        if done % 10 == 0 or done == of:
             aside.print(f"\n  {record.getMessage()}", end="", markup=False)
 
 

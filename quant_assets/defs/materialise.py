@@ -19,6 +19,7 @@ from quant_assets.steps.result import StepResult
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Links = Mapping[str, dg.MetadataValue[Any]]
 Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
 PREVIEW_ROWS = 12
 OFFENDING_ROWS = 50
@@ -53,13 +54,15 @@ def emit(
     table: str,
     windows: Mapping[str, Window],
     picture: Figure | None = None,
-    links: Mapping[str, dg.MetadataValue[Any]] | None = None,
+    links: Links | None = None,
+    by_partition: Mapping[str, Links] | None = None,
 ) -> Events:
     """Check results, then one materialisation of all partitions; or, when cells are withheld, of the good ones, and a failure.
 
     Parameters
     ----------
     links : where to look further (files, runs), by name.
+    by_partition : as links, of single partitions.
 
     Raises
     ------
@@ -70,14 +73,17 @@ def emit(
         metadata = {"picture": dg.MetadataValue.md(_inline(picture)), **metadata}
     for check in result.checks:
         yield as_check(check)
+    own = by_partition or {}
     if not result.withheld:
+        for key, one in own.items():
+            context.add_asset_metadata(one, partition_key=key)
         yield dg.MaterializeResult(metadata=metadata)
         return
     lost = {window for _, window in result.withheld}
     for key in map(str, context.partition_keys):
         window, _, ticker = key.partition("|")
         if (ticker, window) not in result.withheld if ticker else window not in lost:
-            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata={**own.get(key, {}), **metadata}))
     raise dg.Failure(
         withheld_sentence(result.withheld),
         metadata={f"{ticker} {window}": reason for (ticker, window), reason in result.withheld.items()},

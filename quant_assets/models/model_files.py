@@ -54,13 +54,12 @@ def read(run_id: str, folder: Path) -> StoredModel:
     return StoredModel(run_id, booster, tuple(xgb.Booster(model_file=bytearray(one)) for one in raw), files)
 
 
-def write(model: TrainedModel, folder: Path, *, files: Mapping[str, bytes], to_register: bool) -> None:
-    """Writes a model with its evidence, which takes a second or two to draw.
+def write(model: TrainedModel, folder: Path, *, files: Mapping[str, bytes]) -> None:
+    """Writes a model and, where there is evidence, that with its pictures, which take a second to draw, and the model as MLflow loads it.
 
     Parameters
     ----------
     files : by name, kept with the model: `StoredModel.files`.
-    to_register : also as MLflow loads it, where there is evidence, which holds an example of its input.
     """
     _write_model(model, folder)
     if files:
@@ -68,8 +67,7 @@ def write(model: TrainedModel, folder: Path, *, files: Mapping[str, bytes], to_r
         pl.DataFrame(beside, schema={"name": pl.String, "content": pl.Binary}).write_parquet(folder / BESIDE_FILE)
     if model.evidence is not None:
         _write_evidence(model.evidence, folder / EVIDENCE_FOLDER)
-        if to_register:
-            _write_flavour(model.booster, model.evidence.values.head(EXAMPLE_ROWS), folder / MODEL_FOLDER)
+        _write_flavour(model.booster, model.evidence.values.head(EXAMPLE_ROWS), folder / MODEL_FOLDER)
 
 
 def _write_model(model: TrainedModel, folder: Path) -> None:

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
 from quant_assets.models.evidence import Evidence
@@ -24,6 +26,7 @@ BLUE, ORANGE, GREY = "#2563eb", "#d97706", "#6b7280"
 LOW_TO_HIGH = LinearSegmentedColormap.from_list("low_to_high", [BLUE, "#a78bfa", "#dc2626"])
 UNKNOWN = "#c4c7cc"
 PILE_BINS = 60
+LABEL_POINTS = 8
 
 
 def pictures(evidence: Evidence) -> dict[str, Figure]:
@@ -40,7 +43,7 @@ def pictures(evidence: Evidence) -> dict[str, Figure]:
 def write(evidence: Evidence, folder: Path) -> None:
     """All of them as PNG files of their names in a folder that is there."""
     for name, figure in pictures(evidence).items():
-        figure.savefig(folder / f"{name}.png", bbox_inches="tight")  # room for the longest name, at half the cost of a layout engine
+        figure.savefig(folder / f"{name}.png")
 
 
 def importance(gains: pl.DataFrame) -> Figure:
@@ -88,7 +91,7 @@ def calibration(deciles: pl.DataFrame) -> Figure:
     ----------
     deciles : of `Evidence.calibration`.
     """
-    figure = Figure(figsize=(6, 4.6))
+    figure = _framed(6, 4.6)
     axes, below = figure.subplots(2, sharex=True, height_ratios=(4, 1))
     axes.set_title("calibration of the held rows (interval as if they were independent)", fontsize=10)
     if deciles.is_empty():
@@ -115,7 +118,7 @@ def learning_curve(rounds: pl.DataFrame) -> Figure:
     ----------
     rounds : as of `Evidence`.
     """
-    figure = Figure(figsize=(6, 3))
+    figure = _framed(6, 3)
     axes = figure.subplots()
     axes.set_title("log-loss, nats", fontsize=10)
     if rounds.is_empty():
@@ -139,7 +142,7 @@ def cumulative_rank_ic(days: pl.DataFrame) -> Figure:
     ----------
     days : of `Evidence.cumulative_rank_ic`.
     """
-    figure = Figure(figsize=(6, 3))
+    figure = _framed(6, 3)
     axes = figure.subplots()
     axes.set_title("cumulative rank IC of the held sessions", fontsize=10)
     if days.is_empty():
@@ -156,6 +159,7 @@ def _rows_of_features(names: list[str]) -> tuple[Figure, Axes]:
     """A row for each name, the first on top."""
     figure = Figure(figsize=(6, 1.0 + 0.22 * max(len(names), 2)))
     axes = figure.subplots()
+    _margins(figure, left=max((_inches(name) for name in names), default=0.0) + 0.2)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     return figure, axes
@@ -184,8 +188,25 @@ def _without(figure: Figure, axes: Axes, why: str) -> Figure:
     return figure
 
 
+def _framed(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height))
+    _margins(figure)
+    return figure
+
+
+def _margins(figure: Figure, *, left: float = 0.75) -> None:
+    """Inches: a layout engine, or a tight box, would draw everything twice."""
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(left=left / width, right=1 - 0.45 / width, bottom=0.5 / height, top=1 - 0.35 / height)
+
+
+def _inches(label: str) -> float:
+    points, _, _ = text_to_path.get_text_width_height_descent(label, FontProperties(size=LABEL_POINTS), ismath=False)
+    return float(points) / 72
+
+
 def _plain(figure: Figure) -> Figure:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=8)
+        axes.tick_params(labelsize=LABEL_POINTS)
     return figure

@@ -131,7 +131,7 @@ class ModelRegistry:
             dagster_run=dagster_run,
         )
         with tempfile.TemporaryDirectory() as folder:
-            model_files.write(model, Path(folder), files=files or {}, to_register=register)
+            model_files.write(model, Path(folder), files=files or {})
             return self.store(record, Path(folder))
 
     def store(self, record: RunRecord, files: Path) -> Logged:
@@ -184,6 +184,11 @@ class ModelRegistry:
         except FAILURES:
             return None
         return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+    def waiting(self) -> str | None:
+        """How many runs wait, where, and for what, in a sentence without its end; None where none does."""
+        n = len(self.kept.waiting()) if self.kept else 0
+        return f"waiting in {self.kept.folder} until {self.tracking.shown} answers: {n} run{'s' * (n != 1)}" if self.kept and n else None
 
     def _catch_up(self) -> None:
         """What waits is not what was asked for: so nobody waits for it here, and nothing of it is an error."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +22,11 @@ from quant_assets.models import rivals
 from quant_assets.models.pooled import TrainedModel, importances, predict, train, training_rows, with_history
 from quant_assets.models.terms import LAST_MOVE, MODEL_NAME, retrain
 from quant_assets.schemas import TABLES
+from quant_assets.steps.at_once import at_once
 from quant_assets.steps.features import feature_rows, tables_of_model
 from quant_assets.steps.guard import note, ready
 from quant_assets.steps.result import StepResult
-from quant_assets.steps.tuning import chosen
+from quant_assets.steps.tuning import Chosen, chosen
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from quant_assets.models.registry import ModelRegistry
 
 Windows = Mapping[str, Window]
+Page = tuple[str, str | None]
+"""A run's id in MLflow, and where it is shown; None while it waits."""
 
 
 def registry(work: Workspace) -> ModelRegistry:
@@ -55,56 +59,76 @@ def train_pooled_models(work: Workspace, windows: Windows, *, run_id: str | None
     learnt = Window(work.history.start, last)
     features = feature_rows(work, read_of(work), learnt)
     labels = work.lake.scan("labels", window=learnt).filter(pl.col("label_end") <= work.as_of).collect()
+    refused: dict[str, QuantAssetsError] = {}
+    due = []
+    for key, window in windows.items():
+        try:
+            pool = complete_names(work, Window(work.history.start, window.start))
+            learnable = _learnable(work, features.lazy().filter(pl.col("ticker").is_in(pool)), labels)
+            tuned = chosen(work, MODEL_NAME, window.start, learnable, n_jobs=os.cpu_count() or 1)
+            due.append(_Due(key, window.start, pool, learnable, tuned))
+        except (LookbackIncomplete, ModelError) as error:
+            refused[key] = error
+
+    def taught(one: _Due) -> tuple[TrainedModel, dict[str, bytes]] | ModelError:
+        known = one.learnable(one.cutoff)
+        try:
+            model = train(
+                known,
+                one.cutoff,
+                features=work.model_features,
+                with_members=one.cutoff == work.cutoff,
+                with_evidence=True,
+                parameters=one.tuned.parameters,
+            )
+            return model, rivals.taught(known, work.model_features)
+        except ModelError as error:
+            return error
+
     models = registry(work)
     rows = []
     figures: dict[str, object] = {}
-    refused: dict[str, QuantAssetsError] = {}
-    for key, window in windows.items():
-        current = window.start == work.cutoff
-        try:
-            pool = complete_names(work, Window(work.history.start, window.start))
-            pooled = features.filter(pl.col("ticker").is_in(pool))
-
-            def learnable(cutoff: dt.date, pooled: pl.DataFrame = pooled) -> pl.DataFrame:
-                return inside(training_rows(pooled, labels, cutoff), work.eligible())
-
-            known = learnable(window.start)
-            tuned = chosen(work, MODEL_NAME, window.start, learnable, n_jobs=os.cpu_count() or 1)
-        except (LookbackIncomplete, ModelError) as error:
-            refused[key] = error
+    runs: dict[str, Page] = {}
+    for one, told in at_once(taught, due):
+        if isinstance(told, ModelError):
+            refused[one.key] = told
             continue
-        with held_back():  # a cut-off takes seconds, in XGBoost, MLflow and SQLite
-            try:
-                model = train(
-                    known,
-                    window.start,
-                    features=work.model_features,
-                    with_members=current,
-                    with_evidence=current,
-                    parameters=tuned.parameters,
-                )
-                beside = rivals.taught(known, work.model_features)
-            except ModelError as error:
-                refused[key] = error
-                continue
+        (model, beside), current = told, one.cutoff == work.cutoff
+        with held_back():  # in MLflow and SQLite
             logged = models.log(
                 model,
-                partition=key,
-                by_fold=tuned.by_fold,
-                trials=tuned.trials,
+                partition=one.key,
+                by_fold=one.tuned.by_fold,
+                trials=one.tuned.trials,
                 files=beside,
                 dagster_run=run_id,
                 register=current,
             )
             rows.append(model_row(work, model, logged.run_id, name=MODEL_NAME))
-            day = Window(window.start, window.start + dt.timedelta(days=1))
+            day = Window(one.cutoff, one.cutoff + dt.timedelta(days=1))
             work.lake.replace("model_runs", rows[-1], keys=None, window=day, scope={"model": MODEL_NAME})
-            figures = {"gains": importances(model.booster), "page": models.page(logged.run_id), "pool": pool}
-            if current:
-                figures["registered_version"] = logged.version
+        runs[one.key] = logged.run_id, models.page(logged.run_id)
+        figures = {"gains": importances(model.booster), "runs": runs, "pool": one.pool}
+        if current:
+            figures["registered_version"] = logged.version
     if not rows:
         raise next(iter(refused.values()))
     return StepResult(pl.concat(rows), figures, withheld={(coverage.ALL, key): str(error) for key, error in refused.items()})
+
+
+@dataclass(frozen=True)
+class _Due:
+    """A cut-off to train: its partition, the names it learns from, the rows of them that it may, and its parameters."""
+
+    key: str
+    cutoff: dt.date
+    pool: Sequence[str]
+    learnable: Callable[[dt.date], pl.DataFrame]
+    tuned: Chosen
+
+
+def _learnable(work: Workspace, features: pl.LazyFrame, labels: pl.DataFrame) -> Callable[[dt.date], pl.DataFrame]:
+    return lambda cutoff: inside(training_rows(features.collect(), labels, cutoff), work.eligible())
 
 
 def read_of(work: Workspace) -> list[str]:

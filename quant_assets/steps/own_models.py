@@ -4,10 +4,8 @@ reads them; the pooled model's steps are in `models.py`."""
 from __future__ import annotations
 
 import datetime as dt
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -19,9 +17,10 @@ from quant_assets.membership import inside
 from quant_assets.models.pooled import TrainedModel, train, training_rows
 from quant_assets.models.terms import OWN_MODEL_SESSIONS, own_model
 from quant_assets.schemas import TABLES
+from quant_assets.steps.at_once import at_once
 from quant_assets.steps.features import feature_rows, tables_of_model
 from quant_assets.steps.guard import ready
-from quant_assets.steps.models import check_feature_set, model_row, registry, scored, trained_at
+from quant_assets.steps.models import Page, check_feature_set, model_row, registry, scored, trained_at
 from quant_assets.steps.result import StepResult
 from quant_assets.steps.tuning import Chosen, chosen
 from quant_assets.workspace import Workspace
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 ASSET = "xgboost_model"
 Windows = Mapping[str, Window]
-Cell = tuple[str, str]
-T = TypeVar("T")
 
 
 def train_own_models(work: Workspace, tickers: Sequence[str], windows: Windows, *, run_id: str | None = None) -> StepResult:
@@ -58,25 +55,27 @@ def train_own_models(work: Workspace, tickers: Sequence[str], windows: Windows, 
             return inside(training_rows(features[(ticker,)], labels.filter(ticker=ticker), until), work.eligible())
 
         try:
-            tuned, current = chosen(work, own_model(ticker), cutoff, learnable, n_jobs=1), cutoff == work.cutoff
-            rows = learnable(cutoff)
-            return train(rows, cutoff, features=work.model_features, with_evidence=current, parameters=tuned.parameters), tuned
+            tuned = chosen(work, own_model(ticker), cutoff, learnable, n_jobs=1)
+            grown = train(learnable(cutoff), cutoff, features=work.model_features, with_evidence=True, parameters=tuned.parameters)
+            return grown, tuned
         except (LookbackIncomplete, ModelError) as error:
             return error
 
     rows, models = [], registry(work)
+    runs: dict[str, Page] = {}
     due = _due("own_models", work, names.tickers, windows)
-    for (ticker, key), told in _at_once(trained, due):
+    for (ticker, key), told in at_once(trained, due):
         if isinstance(told, QuantAssetsError):
             withheld[ticker, key] = str(told)
             continue
         with held_back():
             rows.append(_kept(work, models, *told, ticker=ticker, key=key, run_id=run_id))
+        run = rows[-1]["model_run_id"][0]
+        runs[f"{key}|{ticker}"] = run, models.page(run)
     if not rows:
         few = f"{OWN_MODEL_SESSIONS} sessions are needed before a cut-off"
         raise ModelError(next(iter(withheld.values()), few), remedy="choose names or cut-offs with more history")
-    figures = {"models": len(rows), "page": models.page(rows[-1]["model_run_id"][0])}
-    return StepResult(pl.concat(rows), figures, withheld=withheld)
+    return StepResult(pl.concat(rows), {"models": len(rows), "runs": runs}, withheld=withheld)
 
 
 def _kept(
@@ -104,15 +103,6 @@ def _due(table: str, work: Workspace, tickers: Sequence[str], windows: Windows) 
     """(ticker, date key) of those asked for that must hold something: a run's rectangle may hold others between them."""
     expected = cells(demand(table, work, tickers).expected)
     return [(ticker, key) for ticker in tickers for key in windows if (ticker, key) in expected]
-
-
-def _at_once(train_one: Callable[[Cell], T], due: Sequence[Cell]) -> Iterator[tuple[Cell, T]]:
-    """Each cell with what becomes of it, in order, as many at a time as there are processors; an interrupt ends those not begun."""
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        yield from zip(due, pool.map(train_one, due), strict=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def score_own(work: Workspace, tickers: Sequence[str], windows: Windows) -> StepResult:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quant_assets.models.run_record import Trial
 
 LOGGER = "quant_assets.tuning"
-"""It tells of each trial: a study takes minutes."""
+"""It tells of each trial, as `trial` (how many are done, of how many) too: a study takes minutes."""
 logger = logging.getLogger(LOGGER)
 LEARNT_SHARE = 0.8
 """Of the rows, in each of five folds."""
@@ -60,13 +60,17 @@ def chosen(work: Workspace, model: str, cutoff: dt.date, learnable: Callable[[dt
     features = list(work.model_features)
     known = content_hash(rows.select("ticker", "session", "label", "label_end", *features))
     settings = work.settings.models
+
+    def tell(done: int, of: int) -> None:
+        logger.info("%s of %s: trial %s of %s", model, first, done, of, extra={"trial": (done, of)})
+
     search = Search(
         objective=settings.objective,
         n_trials=settings.trials,
         storage=f"sqlite:///{work.settings.studies_file}",
         study=f"{model} {first} {settings.objective} {known}",
         n_jobs=n_jobs,
-        on_trial=lambda done, of: logger.info("%s of %s: trial %s of %s", model, first, done, of),
+        on_trial=tell,
     )
     learner = XGBoost(device="cpu")  # where scores differ from one machine to the next, nothing can be proven again
     X, y, ret = rows.select(features), rows["label"], rows["ret"]

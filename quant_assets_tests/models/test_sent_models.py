@@ -17,7 +17,7 @@ from quant_assets_tests.models.trained import trained
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a model with members and something beside it."""
     folder = tmp_path_factory.mktemp("files")
-    write(trained(with_members=True), folder, files={"ridge": b"\0\1"}, to_register=False)
+    write(trained(with_members=True), folder, files={"ridge": b"\0\1"})
     return folder
 
 

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import requests
 from filelock import FileLock
 
 from quant_assets.errors import ModelError
@@ -29,49 +21,10 @@ from quant_assets.models.model_listing import n_trials, registered
 from quant_assets.models.registry import ModelRegistry
 from quant_assets.models.run_record import RunRecord
 from quant_assets.models.tracking import PARENT, TrackingUnavailable
+from quant_assets_tests.models.mlflow_server import Server
 from quant_assets_tests.models.trained import searched, trained
 
-PATIENCE_SECONDS = 120
 NAME = "signal-kept"
-
-
-@dataclass
-class Server:
-    """MLflow's own, which keeps its artifacts where only it can reach them."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"http://me:hidden-word@127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [
-            *(sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--artifacts-destination", str(self.folder / "artifacts")),
-        ]
-        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with (self.folder / "server.log").open("wb") as log:
-            self.process = subprocess.Popen(command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self._answers():
-            assert self.process.poll() is None, (self.folder / "server.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        if self.process:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def _answers(self) -> bool:
-        try:
-            return requests.get(f"http://127.0.0.1:{self.port}/health", timeout=1).ok
-        except requests.RequestException:
-            return False
 
 
 @pytest.fixture(autouse=True)
@@ -82,11 +35,7 @@ def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """Not started yet: nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (tmp_path / "server").mkdir()
-    served = Server(tmp_path / "server", port)
+    served = Server.at_a_free_port(tmp_path / "server")
     yield served
     served.kill()
 

@@ -41,9 +41,9 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         result = models.train_pooled_models(work, windows, run_id=context.run_id)
         figures = dict(result.figures)
         picture = importance(pl.DataFrame(figures.pop("gains"), schema={"feature": pl.String, "share": pl.Float64}, orient="row"))
-        links = _links(result.rows["model_run_id"][-1], figures.pop("page"))
+        links = {partition: _links(*run) for partition, run in figures.pop("runs").items()}
         result = dataclasses.replace(result, figures=figures)
-        yield from emit(context, result, table="model_runs", windows=windows, picture=picture, links=links)
+        yield from emit(context, result, table="model_runs", windows=windows, picture=picture, by_partition=links)
 
     @step_asset(
         table="model_runs",
@@ -64,9 +64,9 @@ def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         tickers, windows = asked(context, work.universe)
         result = own_models.train_own_models(work, tickers, windows, run_id=context.run_id)
         figures = dict(result.figures)
-        links = _links(result.rows["model_run_id"][-1], figures.pop("page"))
+        links = {partition: _links(*run) for partition, run in figures.pop("runs").items()}
         result = dataclasses.replace(result, figures=figures)
-        yield from emit(context, result, table="model_runs", windows=windows, links=links)
+        yield from emit(context, result, table="model_runs", windows=windows, by_partition=links)
 
     @step_asset(
         table="oos_predictions",
