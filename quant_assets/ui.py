@@ -16,6 +16,7 @@ from types import FrameType
 from quant_assets.cli.app import aside, exit_with
 from quant_assets.defs.instance import dagster_home
 from quant_assets.errors import BadArgument, QuantAssetsError
+from quant_assets.models.terms import MLFLOW_VIEW
 from quant_assets.settings import Settings
 
 HOST = "127.0.0.1"
@@ -64,7 +65,7 @@ def serve(settings: Settings, *, dagster_port: int, mlflow_port: int) -> int:
     logs.mkdir(parents=True, exist_ok=True)
     children = {name: _start(command, settings.home, logs / f"{name.lower()}.log") for name, command in commands.items()}
     aside.print(f"Dagster  http://{HOST}:{dagster_port}  (storage {settings.dagster_storage}, configuration {home})")
-    aside.print(f"MLflow   http://{HOST}:{mlflow_port}")
+    aside.print(f"MLflow   http://{HOST}:{mlflow_port}/#/experiments{MLFLOW_VIEW}", soft_wrap=True)
     aside.print(f"Both are up in about 20 seconds and log to {logs}. Ctrl-C stops them.")
     ended = None
     while not stop.asked and ended is None:

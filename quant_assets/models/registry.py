@@ -29,7 +29,7 @@ from quant_assets.models.model_files import BESIDE_FILE, BOOSTER, BOOSTER_HASH, 
 from quant_assets.models.pooled import TrainedModel
 from quant_assets.models.run_record import Measured, RunRecord, Trial
 from quant_assets.models.sent_models import SentModels
-from quant_assets.models.terms import MODEL_NAME, retrain
+from quant_assets.models.terms import MLFLOW_VIEW, MODEL_NAME, retrain
 from quant_assets.models.tracking import FAILURES, Tracking, TrackingUnavailable, reason
 
 EXPERIMENT = "pooled_model"
@@ -183,7 +183,7 @@ class ModelRegistry:
             run = self.tracking.run(run_id)
         except FAILURES:
             return None
-        return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}{MLFLOW_VIEW}"
 
     def waiting(self) -> str | None:
         """How many runs wait, where, and for what, in a sentence without its end; None where none does."""

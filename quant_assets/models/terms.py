@@ -25,6 +25,10 @@ CURVATURE = 0.25
 """Most that a row of a classification weighs against `MIN_CHILD_WEIGHT`: p(1 - p)."""
 
 
+MLFLOW_VIEW = "?workflowType=machine_learning"
+"""At the end of an address in MLflow 3, which otherwise opens its view of language models."""
+
+
 def rows_to_split(min_child_weight: float, subsample: float = 1.0, *, curvature: float = CURVATURE) -> int:
     """Rows without which no tree has two leaves, so that whatever is learned is a constant.
 

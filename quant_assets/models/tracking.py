@@ -71,6 +71,8 @@ QUIET = {
     "urllib3.connectionpool": logging.ERROR,  # it tells of each retry
 }
 PROBE_SECONDS = 2
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""So that its page lists runs with their figures, not traces of a language model."""
 
 
 class TrackingUnavailable(ModelError):
@@ -189,7 +191,8 @@ class Tracking:
         found = self.client.get_experiment_by_name(name)
         if found:
             return str(found.experiment_id)
-        return str(self.client.create_experiment(name, artifact_location=f"{self.artifacts}/{name}" if self.artifacts else None))
+        place = f"{self.artifacts}/{name}" if self.artifacts else None
+        return str(self.client.create_experiment(name, artifact_location=place, tags=KIND))
 
     def found(self, experiment: str, tags: Mapping[str, str]) -> Run | None:
         """The first run with these tags."""

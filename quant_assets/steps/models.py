@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
     from quant_assets.models.registry import ModelRegistry
 
+ASSET = "pooled_model"
 Windows = Mapping[str, Window]
-Page = tuple[str, str | None]
-"""A run's id in MLflow, and where it is shown; None while it waits."""
+Tracked = tuple[str, str | None, str | None]
+"""A run's id in MLflow, where it is shown, None while it waits, and the version that it is registered as, None where it is not."""
 
 
 def registry(work: Workspace) -> ModelRegistry:
@@ -88,29 +89,17 @@ def train_pooled_models(work: Workspace, windows: Windows, *, run_id: str | None
     models = registry(work)
     rows = []
     figures: dict[str, object] = {}
-    runs: dict[str, Page] = {}
+    runs: dict[str, Tracked] = {}
     for one, told in at_once(taught, due):
         if isinstance(told, ModelError):
             refused[one.key] = told
             continue
-        (model, beside), current = told, one.cutoff == work.cutoff
-        with held_back():  # in MLflow and SQLite
-            logged = models.log(
-                model,
-                partition=one.key,
-                by_fold=one.tuned.by_fold,
-                trials=one.tuned.trials,
-                files=beside,
-                dagster_run=run_id,
-                register=current,
-            )
-            rows.append(model_row(work, model, logged.run_id, name=MODEL_NAME))
-            day = Window(one.cutoff, one.cutoff + dt.timedelta(days=1))
-            work.lake.replace("model_runs", rows[-1], keys=None, window=day, scope={"model": MODEL_NAME})
-        runs[one.key] = logged.run_id, models.page(logged.run_id)
+        model, beside = told
+        row, runs[one.key] = keep_model(
+            work, models, model, one.tuned, name=MODEL_NAME, asset=ASSET, partition=one.key, run_id=run_id, files=beside
+        )
+        rows.append(row)
         figures = {"gains": importances(model.booster), "runs": runs, "pool": one.pool}
-        if current:
-            figures["registered_version"] = logged.version
     if not rows:
         raise next(iter(refused.values()))
     return StepResult(pl.concat(rows), figures, withheld={(coverage.ALL, key): str(error) for key, error in refused.items()})
@@ -239,6 +228,37 @@ def check_feature_set(trained: Mapping[str, Any], learned: Sequence[str], today:
             f"today's set is {', '.join(today)} ({version})",
             remedy=f"{retrain(trained['model'], trained['cutoff'])}, or set `features.model` back",
         )
+
+
+def keep_model(
+    work: Workspace,
+    models: ModelRegistry,
+    model: TrainedModel,
+    tuned: Chosen,
+    *,
+    name: str,
+    asset: str,
+    partition: str,
+    run_id: str | None,
+    files: Mapping[str, bytes] | None = None,
+) -> tuple[pl.DataFrame, Tracked]:
+    """The row of `model_runs`, written once the model is in MLflow; that of the night's own cut-off is registered."""
+    with held_back():
+        logged = models.log(
+            model,
+            partition=partition,
+            asset=asset,
+            name=name,
+            by_fold=tuned.by_fold,
+            trials=tuned.trials,
+            files=files,
+            dagster_run=run_id,
+            register=model.cutoff == work.cutoff,
+        )
+        row = model_row(work, model, logged.run_id, name=name)
+        day = Window(model.cutoff, model.cutoff + dt.timedelta(days=1))
+        work.lake.replace("model_runs", row, keys=None, window=day, scope={"model": name})
+    return row, (logged.run_id, models.page(logged.run_id), logged.version)
 
 
 def model_row(work: Workspace, model: TrainedModel, run_id: str, *, name: str) -> pl.DataFrame:

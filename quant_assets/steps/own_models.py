@@ -12,7 +12,6 @@ import polars as pl
 from quant_assets.calendars import Window
 from quant_assets.demand import cells, demand
 from quant_assets.errors import LookbackIncomplete, ModelError, QuantAssetsError
-from quant_assets.interrupts import held_back
 from quant_assets.membership import inside
 from quant_assets.models.pooled import TrainedModel, train, training_rows
 from quant_assets.models.terms import OWN_MODEL_SESSIONS, own_model
@@ -20,13 +19,13 @@ from quant_assets.schemas import TABLES
 from quant_assets.steps.at_once import at_once
 from quant_assets.steps.features import feature_rows, tables_of_model
 from quant_assets.steps.guard import ready
-from quant_assets.steps.models import Page, check_feature_set, model_row, registry, scored, trained_at
+from quant_assets.steps.models import Tracked, check_feature_set, keep_model, registry, scored, trained_at
 from quant_assets.steps.result import StepResult
 from quant_assets.steps.tuning import Chosen, chosen
 from quant_assets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from quant_assets.models.registry import ModelRegistry
+    pass
 
 ASSET = "xgboost_model"
 Windows = Mapping[str, Window]
@@ -62,41 +61,19 @@ def train_own_models(work: Workspace, tickers: Sequence[str], windows: Windows, 
             return error
 
     rows, models = [], registry(work)
-    runs: dict[str, Page] = {}
+    runs: dict[str, Tracked] = {}
     due = _due("own_models", work, names.tickers, windows)
     for (ticker, key), told in at_once(trained, due):
         if isinstance(told, QuantAssetsError):
             withheld[ticker, key] = str(told)
             continue
-        with held_back():
-            rows.append(_kept(work, models, *told, ticker=ticker, key=key, run_id=run_id))
-        run = rows[-1]["model_run_id"][0]
-        runs[f"{key}|{ticker}"] = run, models.page(run)
+        where = f"{key}|{ticker}"
+        row, runs[where] = keep_model(work, models, *told, name=own_model(ticker), asset=ASSET, partition=where, run_id=run_id)
+        rows.append(row)
     if not rows:
         few = f"{OWN_MODEL_SESSIONS} sessions are needed before a cut-off"
         raise ModelError(next(iter(withheld.values()), few), remedy="choose names or cut-offs with more history")
     return StepResult(pl.concat(rows), {"models": len(rows), "runs": runs}, withheld=withheld)
-
-
-def _kept(
-    work: Workspace, models: ModelRegistry, model: TrainedModel, tuned: Chosen, *, ticker: str, key: str, run_id: str | None
-) -> pl.DataFrame:
-    """The row of `model_runs`, written once the model is in MLflow."""
-    name = own_model(ticker)
-    logged = models.log(
-        model,
-        partition=f"{key}|{ticker}",
-        asset=ASSET,
-        name=name,
-        by_fold=tuned.by_fold,
-        trials=tuned.trials,
-        dagster_run=run_id,
-        register=model.cutoff == work.cutoff,
-    )
-    row = model_row(work, model, logged.run_id, name=name)
-    day = Window(model.cutoff, model.cutoff + dt.timedelta(days=1))
-    work.lake.replace("model_runs", row, keys=None, window=day, scope={"model": name})
-    return row
 
 
 def _due(table: str, work: Workspace, tickers: Sequence[str], windows: Windows) -> list[tuple[str, str]]:

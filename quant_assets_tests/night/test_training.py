@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 
@@ -17,8 +18,10 @@ from quant_assets.models.terms import MODEL_NAME, PERSISTENCE, RIDGE, own_model
 from quant_assets.steps.tear_sheets import gather
 from quant_assets_tests.night.homes import Home, new_home
 from quant_assets_tests.night.test_restoring import assert_same_rows
+from quant_assets_tests.operate.daemon import instance_of
 
 CUTOFF = dt.date(2013, 1, 1)
+PICTURES = {"calibration", "contributions", "cumulative_rank_ic", "importance", "learning_curve"}
 
 
 def told_day(told: dict[str, Any]) -> dt.date:
@@ -37,6 +40,24 @@ def test_what_stands_beside_the_pooled_scores(finished: Home):
     pooled = of_model(scores, MODEL_NAME).drop_nulls("score").select(keys)
     for name in (RIDGE, PERSISTENCE):
         assert of_model(scores, name).drop_nulls("score").select(keys).equals(pooled)
+
+
+def test_each_cut_off_has_a_run_with_its_evidence_and_dagster_links_to_it(finished: Home):
+    trained = {f"{row['cutoff']:%Y-%m}": row["model_run_id"] for row in of_model(finished.table("model_runs"), MODEL_NAME).to_dicts()}
+    with instance_of(finished) as instance:
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("pooled_model"))
+        told = [record.asset_materialization for record in instance.fetch_materializations(wanted, limit=50).records]
+    linked = {each.partition: each.metadata for each in told if each}
+    assert {partition: metadata["mlflow_run"].value for partition, metadata in linked.items()} == trained
+    assert all(f"/runs/{trained[key]}?" in metadata["mlflow"].value for key, metadata in linked.items())
+    assert [key for key, metadata in linked.items() if "registered_version" in metadata] == ["2013-01"]
+    for run_id in trained.values():
+        files = finished.folder / "mlflow" / "artifacts" / "pooled_model" / run_id / "artifacts"
+        assert {picture.stem for picture in (files / "evidence").glob("*.png")} == PICTURES
+        assert (files / "model" / "input_example.json").is_file()
+    with closing(sqlite3.connect(finished.folder / "mlflow" / "mlflow.db")) as database:
+        counted = "SELECT run_uuid, count(*) FROM metrics WHERE key = 'cv_auc_by_fold' GROUP BY run_uuid"
+        assert dict(database.execute(counted)) == dict.fromkeys(trained.values(), 5)
 
 
 def test_a_model_of_one_name_disturbs_no_night(finished: Home, copy: Callable[[], Home]):

@@ -15,10 +15,11 @@ from quant_assets.defs.resources import Night
 from quant_assets.defs.step_asset import WITHIN_A_LONG_WEEKEND, WITHIN_A_QUARTER, step_asset
 
 
-def _links(run_id: str, page: str | None) -> dict[str, dg.MetadataValue[Any]]:
-    """A run in MLflow, and its page where there is one."""
+def _links(run_id: str, page: str | None, version: str | None = None) -> dict[str, dg.MetadataValue[Any]]:
+    """A run in MLflow, with its page and the version that it is registered as where there are."""
     links: dict[str, dg.MetadataValue[Any]] = {"mlflow_run": dg.MetadataValue.text(run_id)}
-    return links if page is None else links | {"mlflow": dg.MetadataValue.url(page)}
+    links |= {"mlflow": dg.MetadataValue.url(page)} if page else {}
+    return links | ({"registered_version": dg.MetadataValue.text(version)} if version else {})
 
 
 def model_assets(grids: Grids) -> list[dg.AssetsDefinition]:
