@@ -44,6 +44,7 @@ from quant_assets.models.tune import Search, tune
 from quant_assets.schemas import TABLES
 from quant_assets.settings import Grids, Settings
 from quant_assets.sources import sources
+from quant_assets.steps.at_once import AT_ONCE, at_once
 from quant_assets.steps.models import model_row, registry, score_quarters
 from quant_assets.validation.purged import recent_slice
 from quant_assets.validation.skill import measure
@@ -135,7 +136,19 @@ def walk(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     print(f"Twenty quarters, pooled model with its rows: {house}; bare XGBoost from arrays: {library}.")
     print(f"Ratio {house.wall / library.wall:.2f}, of processor seconds {house.processor / library.processor:.2f} (target: at most 1.1).")
     print(f"Median number of trees: {np.median(rounds):.0f}.", flush=True)
+    night = Clock()
+    night.of(lambda: nightly(features, labels))
+    told = f"The same models as a backfill trains them, {AT_ONCE} at once, with five folds, SHAP values and curves: {night}"
+    print(f"{told}, {night.wall / library.wall:.2f} of bare XGBoost's one after another.", flush=True)
     return pl.concat(found)
+
+
+def nightly(features: pl.DataFrame, labels: pl.DataFrame) -> None:
+    def learn(cutoff: dt.date) -> None:
+        pooled.train(pooled.training_rows(features, labels, cutoff), cutoff, features=BASELINE, with_evidence=True)
+
+    for _ in at_once(learn, list(cutoffs())):
+        pass
 
 
 def one_fit(rows: pl.DataFrame) -> None:
