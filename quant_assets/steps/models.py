@@ -258,7 +258,7 @@ def keep_model(
         row = model_row(work, model, logged.run_id, name=name)
         day = Window(model.cutoff, model.cutoff + dt.timedelta(days=1))
         work.lake.replace("model_runs", row, keys=None, window=day, scope={"model": name})
-    return row, (logged.run_id, models.page(logged.run_id), logged.version)
+    return row, (logged.run_id, None if logged.waits else models.page(logged.run_id), logged.version)
 
 
 def model_row(work: Workspace, model: TrainedModel, run_id: str, *, name: str) -> pl.DataFrame:

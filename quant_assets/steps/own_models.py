@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -23,9 +22,6 @@ from quant_assets.steps.models import Tracked, check_feature_set, keep_model, re
 from quant_assets.steps.result import StepResult
 from quant_assets.steps.tuning import Chosen, chosen
 from quant_assets.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 ASSET = "xgboost_model"
 Windows = Mapping[str, Window]
