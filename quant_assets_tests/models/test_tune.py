@@ -212,6 +212,7 @@ def test_each_trial_is_told():
     assert found.best in found.trials
 
 
+@pytest.mark.usefixtures("as_in_a_terminal")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_ctrl_c_takes_effect_after_the_trial_at_work(n_jobs: int, tmp_path: Path):
     """The signal comes in the first fold of the second trial, whose other two are measured; no third one is begun."""
