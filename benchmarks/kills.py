@@ -22,7 +22,7 @@ from rich.console import Console
 from quant_assets.schemas import TABLES
 from quant_assets_tests.night.homes import Home, new_home
 from quant_assets_tests.operate.daemon import Daemon, running, until
-from quant_assets_tests.operate.test_backfill_from_the_ui import SETTINGS, UNIVERSE, launch_backfill, status_of
+from quant_assets_tests.operate.test_faults import FOUR_NAMES, THREE_YEARS, launch_backfill, status_of
 
 TABLES_OF_UI = ("index_prices", "prices", "features")
 UNTIL = ("--end", "2012-12-31")
@@ -109,8 +109,8 @@ def ended(daemon: Daemon, backfill: str) -> None:
 
 
 def four_names(folder: Path) -> Home:
-    home = new_home(folder, universe=UNIVERSE)
-    (home.folder / "quant_assets.toml").write_text(SETTINGS)
+    home = new_home(folder, universe=FOUR_NAMES)
+    (home.folder / "quant_assets.toml").write_text(THREE_YEARS)
     return home
 
 

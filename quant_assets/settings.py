@@ -82,7 +82,8 @@ class Grids(Section):
         if self.first_cutoff != quarter_window(self.first_cutoff).start:
             raise ValueError(f"first_cutoff {self.first_cutoff} is not the first day of a quarter, and each cut-off begins one")
         if not self.history_start < self.first_cutoff <= self.first_decision:
-            raise ValueError("grids must begin in the order history_start < first_cutoff <= first_decision")
+            begun = f"history_start {self.history_start}, first_cutoff {self.first_cutoff}, first_decision {self.first_decision}"
+            raise ValueError(f"{begun} (or their defaults) are not in the order history_start < first_cutoff <= first_decision")
         return self
 
 

@@ -74,8 +74,10 @@ def _table(models: list[ListedModel], skills: dict[str, Skill]) -> Table:
     shown.add_column("Cut-off", no_wrap=True)
     for title in ("Held\nAUC", "Scores", "Out of\nsample", "95 %"):
         shown.add_column(title, justify="right", no_wrap=True)
+    told = set()
     for model in models:
-        skill = skills.get(model.model) if model.version else None  # it is of all cut-offs: said once
+        skill = None if model.model in told else skills.get(model.model)  # it is of all cut-offs: said once
+        told.add(model.model)
         version = " ".join([model.version or "", *(f"@{alias}" for alias in model.aliases)])
         interval = wording.interval(skill.auc_low, skill.auc_high).replace(" to ", "-") if skill else ""
         record = (f"{skill.n_rows:,}", wording.number(skill.auc), interval) if skill else ()

@@ -59,7 +59,7 @@ def sessions_between(start: str | None, end: str | None, within: Window) -> Wind
     asked = date_from(start, "--start"), date_from(end, "--end")
     if asked[0] is not None and asked[1] is not None and asked[0] > asked[1]:
         raise BadArgument(f"--start {asked[0]} is after --end {asked[1]}", remedy="swap them")
-    starts, ends = asked[0] or within.start, asked[1] or within.last_day
+    starts, ends = asked[0] or within.start, asked[1] or max(within.last_day, asked[0] or within.start)
     if starts < within.end and ends >= within.start:
         first = session_on_or_after(max(starts, within.start))
         last = session_on_or_before(min(ends, within.last_day))

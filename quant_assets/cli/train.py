@@ -83,7 +83,7 @@ def train(
         screen.print(NEXT, soft_wrap=True)
     tell_failures(outcome)
     for why in lacking:
-        aside.print(why)
+        aside.print(f"error: {why}.", soft_wrap=True)
     raise typer.Exit(EXIT_CODES[status])
 
 
@@ -131,11 +131,16 @@ def _tuned(settings: Settings) -> Settings:
 
 
 def _trained(work: Workspace, models: list[str], asked: Window, outcome: Outcome) -> pl.DataFrame:
-    """What `model_runs` holds of these models at the cut-offs of the quarters asked for, the newest first; nothing if none was begun."""
-    if outcome.failed and not any(run.phase.startswith("train") for run in outcome.runs):
-        models = []
+    """What `model_runs` holds of these models at the cut-offs of the quarters asked for, the newest first; where a run failed, what was
+    stored now."""
+    quarters = {window.start: key for key, window in work.quarter_windows().items()}
     since = min(window.start for window in work.quarter_windows().values() if window.end > asked.start)
     rows = work.lake.scan("model_runs", window=Window(since, asked.end)).filter(pl.col("model").is_in(models)).collect()
+    if outcome.failed:
+        stored = {partition for run in outcome.runs if run.phase.startswith("train") for partition in run.stored}
+        partition = pl.col("cutoff").replace_strict(quarters, return_dtype=pl.String)
+        alone = pl.col("model").str.strip_prefix(own_model(""))
+        rows = rows.filter(partition.is_in(stored) | pl.concat_str(partition, pl.lit("|"), alone).is_in(stored))
     return rows.sort("cutoff", "model", descending=[True, False])
 
 

@@ -24,13 +24,14 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class PhaseRun:
-    """One run that was carried out."""
+    """One run that was carried out; `stored` are the partitions that it materialised."""
 
     phase: str
     rectangle: Rectangle
     run_id: str
     seconds: float
     error: str | None
+    stored: frozenset[str] = frozenset()
 
 
 def execute(
@@ -65,7 +66,8 @@ def execute(
     with log_context(run=result.run_id, ticker=f"{rectangle.tickers[0]}..{rectangle.tickers[-1]}" if rectangle.tickers else "-"):
         told = f"{phase.name} {rectangle.windows[0]}..{rectangle.windows[-1]}: {'done' if error is None else error} in {seconds:.1f} s"
         (logger.info if error is None else logger.error)(told)
-    return PhaseRun(phase.name, rectangle, result.run_id, seconds, error)
+    stored = frozenset(str(event.partition) for event in result.all_events if event.is_step_materialization)
+    return PhaseRun(phase.name, rectangle, result.run_id, seconds, error, stored)
 
 
 @contextmanager

@@ -69,7 +69,8 @@ def beeswarm(evidence: Evidence) -> Figure:
     ranked = evidence.mean_contributions()
     shown = ranked.head(SHOWN_FEATURES)["feature"].to_list()
     figure, axes = _rows_of_features(shown)
-    axes.set_title(f"contributions in {evidence.contributions.height:,} rows{_of_all(len(shown), ranked.height)}", fontsize=10)
+    told = f"contributions in {evidence.contributions.height:,} of the rows learned from"
+    axes.set_title(f"{told}{_of_all(len(shown), ranked.height)}", fontsize=10)
     if evidence.contributions.is_empty():
         return _without(figure, axes, "no row was sampled")
     added = evidence.contributions.select(shown).to_numpy()

@@ -162,7 +162,8 @@ class Tracking:
 
     def send(self, record: RunRecord, files: Path, *, kept_as: str | None = None) -> Sent:
         """Stores a run with its trials and files, and registers it if the record says so and no later cut-off is. Sent once more, in
-        whatever state the first time was left, it resumes the same run and leaves no twin; what is stored once and not sent again stays.
+        whatever state the first time was left, it resumes the same run and leaves no twin; what is stored once and not sent again stays. A
+        run that had finished keeps its times, its figures and the Dagster run that made it.
 
         Parameters
         ----------
@@ -179,11 +180,13 @@ class Tracking:
                 experiment, start_time=record.started_ms, tags=dict(record.identity), run_name=record.name
             )
             kept = {} if kept_as is None else {KEPT_AS: kept_as}
-            self._tell(run, record.params, record.metrics, {**record.tags, **kept, **_made_by(record, run)})
+            ended = run.info.end_time if run.info.status == FINISHED else None
+            metrics = _unshown(record.metrics, run) if ended else record.metrics
+            self._tell(run, record.params, metrics, {**record.tags, **kept, **_made_by(record, run)})
             self.client.log_artifacts(run.info.run_id, str(files))
             self._send_trials(run, record)
             version = self._register(run, record.register_as, record.identity["cutoff"]) if record.register_as else None
-            self.client.set_terminated(run.info.run_id, FINISHED)
+            self.client.set_terminated(run.info.run_id, FINISHED, ended)
         return Sent(run.info.run_id, version)
 
     def experiment(self, name: str) -> str:
@@ -286,11 +289,18 @@ def _settle() -> None:
 
 def _made_by(record: RunRecord, run: Run) -> dict[str, str]:
     """Tags that lead to the Dagster run. Its page is named in the run's description too, which is told once: people may edit it."""
-    if record.dagster_run is None:
+    if record.dagster_run is None or "dagster_run" in run.data.tags:
         return {}
     described = f"Made by Dagster run `{record.dagster_run}`: its log is at `/runs/{record.dagster_run}` of the Dagster UI."
     note = {} if MLFLOW_RUN_NOTE in run.data.tags else {MLFLOW_RUN_NOTE: described}
     return {"dagster_run": record.dagster_run, **note}
+
+
+def _unshown(metrics: Sequence[Measured], run: Run) -> tuple[Measured, ...]:
+    """Those of a finished run that it does not show yet, or shows otherwise: of several folds it shows the last."""
+    last = {each.name: each.value for each in metrics}
+    new = {name for name, value in last.items() if run.data.metrics.get(name) != value}
+    return tuple(each for each in metrics if each.name in new)
 
 
 def _figures(trial: Trial) -> tuple[Measured, ...]:

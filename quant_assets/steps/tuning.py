@@ -83,7 +83,8 @@ def chosen(work: Workspace, model: str, cutoff: dt.date, learnable: Callable[[dt
     told = (model, first, tuned.objective, tuned.value, best.number)
     logger.info("%s of %s: %s %.5f in the folds by trial number %s (0: the house's parameters)", *told)
     grown = learner.set_params(**tuned.params).parameters()
-    parameters = {name: value for name, value in grown.items() if name in PARAMETERS}
+    # the house's own are kept as they are written, so that a model that nothing was changed of is the same one
+    parameters = {name: value for name, value in grown.items() if name in PARAMETERS} if best.number else PARAMETERS
     trials = tuple(
         Trial(one.number, dict(one.params), one.value, one.folds, "PRUNED" if one.value is None else "COMPLETE") for one in tuned.trials
     )

@@ -113,6 +113,19 @@ def test_the_run_says_what_was_trained(kept: ModelRegistry):
     assert json.loads(Path(features).read_text()) == list(FEATURES)
 
 
+def test_the_same_training_once_more_leaves_a_finished_run_as_it_is(kept: ModelRegistry):
+    first = kept.log(trained(seed=12), partition="2010-10", by_fold={"auc": (0.5, 0.6)}, dagster_run="d-1").run_id
+    before = kept.client.get_run(first)
+    told = {name: len(kept.client.get_metric_history(first, name)) for name in before.data.metrics}
+    by_fold = {"auc": (0.5, 0.6), "log_loss": (0.7, 0.6)}  # what it did not have is added
+    assert kept.log(trained(seed=12), partition="2010-10", by_fold=by_fold, dagster_run="d-2").run_id == first
+    after = kept.client.get_run(first)
+    assert (after.info.start_time, after.info.end_time) == (before.info.start_time, before.info.end_time)
+    assert after.data.tags == before.data.tags
+    again = {name: len(kept.client.get_metric_history(first, name)) for name in after.data.metrics}
+    assert again == {**told, "log_loss": 1, "log_loss_by_fold": 2}
+
+
 def test_the_same_training_resumes_its_run(kept: ModelRegistry):
     """A past cut-off keeps no members; when the night comes to need them, the same run gets them, and keeps them."""
     first = kept.log(trained(seed=1), partition="2010-10").run_id
@@ -211,7 +224,7 @@ def test_a_run_says_what_was_told_last(kept: ModelRegistry, tmp_path: Path):
     assert log("b", 0.9, "d-3") != run_id
     run = kept.client.get_run(run_id)
     assert run.data.metrics == {"sharpe": 0.4}
-    assert run.data.tags["dagster_run"] == "d-2"
+    assert run.data.tags["dagster_run"] == "d-1"
     assert run.data.tags["mlflow.note.content"] == "Made by Dagster run `d-1`: its log is at `/runs/d-1` of the Dagster UI."
     kept.client.set_tag(run_id, "mlflow.note.content", "mine")
     log("a", 0.4, "d-4")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -98,6 +99,14 @@ def test_a_model_of_one_name_disturbs_no_night(finished: Home, copy: Callable[[]
     listed = [(item["model"], item["version"], item["aliases"]) for item in told["items"]]
     assert listed[:3] == [(name, "1", ["challenger"]) for name in (MODEL_NAME, own, own_model("IBM"))]
     assert listed[3:] == [(MODEL_NAME, None, [])] * 8
+
+
+def test_a_training_that_failed_tells_of_no_model(copy: Callable[[], Home]):
+    home = copy()
+    shutil.rmtree(home.folder / "mlflow")
+    (home.folder / "mlflow").touch()
+    code, told = home.json("train")
+    assert (code, told["status"], told["items"]) == (1, "failed", [])
 
 
 def test_the_same_training_once_more_is_the_same_run(finished: Home, copy: Callable[[], Home]):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from quant_assets.alerts import FILE_NAME, Outbox
-from quant_assets_tests.night.homes import Home, new_home
+from quant_assets_tests.night.homes import Home
 from quant_assets_tests.operate.daemon import Daemon, instance_of, running, until
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
@@ -28,12 +28,16 @@ def at(day: int, hour: int, minute: int = 45) -> dt.datetime:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    """Everything up to Thursday 14 February 2013, decided by a terminal's run."""
-    home = new_home(tmp_path / "home")
+def home(finished: Home, tmp_path: Path) -> Home:
+    """Everything up to Thursday 14 February 2013, decided by a terminal's run; of that year it had nothing but the quarter's model."""
+    home = finished.copy(tmp_path / "home")
+    shutil.rmtree(home.folder / "outputs")
+    for table in set(home.lake.tables()) - {"model_runs"}:
+        (home.folder / "data" / "lake" / table / "year=2013" / "part.parquet").unlink(missing_ok=True)
     (home.folder / "faults").mkdir()
     done = home.run("run", "--as-of", "2013-02-14")
     assert done.returncode == 0, done.stderr
+    assert home.table("prices")["session"].max() == dt.date(2013, 2, 14)
     return home
 
 
