@@ -69,7 +69,7 @@ def beeswarm(evidence: Evidence) -> Figure:
     ranked = evidence.mean_contributions()
     shown = ranked.head(SHOWN_FEATURES)["feature"].to_list()
     figure, axes = _rows_of_features(shown)
-    told = f"contributions in {evidence.contributions.height:,} of the rows learned from"
+    told = f"contributions in {evidence.contributions.height:,} rows of those learned from"
     axes.set_title(f"{told}{_of_all(len(shown), ranked.height)}", fontsize=10)
     if evidence.contributions.is_empty():
         return _without(figure, axes, "no row was sampled")
@@ -158,9 +158,10 @@ def cumulative_rank_ic(days: pl.DataFrame) -> Figure:
 
 def _rows_of_features(names: list[str]) -> tuple[Figure, Axes]:
     """A row for each name, the first on top."""
-    figure = Figure(figsize=(6, 1.0 + 0.22 * max(len(names), 2)))
+    left = max((_inches(name) for name in names), default=0.0) + 0.2
+    figure = Figure(figsize=(max(6, left + 4), 1.0 + 0.22 * max(len(names), 2)))
     axes = figure.subplots()
-    _margins(figure, left=max((_inches(name) for name in names), default=0.0) + 0.2)
+    _margins(figure, left=left)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     return figure, axes

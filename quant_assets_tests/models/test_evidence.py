@@ -131,7 +131,7 @@ def test_a_picture_of_nothing_says_why():
 
 
 def test_of_many_features_the_first_are_shown_and_the_rest_counted():
-    names = [f"realised_volatility_{n}_sessions_ranked_across_names_and_neutral_to_sectors" for n in range(60)]
+    names = [f"realised_volatility_{n}_sessions_ranked_across_names_and_neutral_to_sectors_and_to_size" for n in range(60)]
     rng = np.random.default_rng(1)
     gains = pl.DataFrame({"feature": names, "share": np.linspace(2, 0, 60) / 60})
     table = pl.DataFrame(rng.normal(size=(40, 60)) / np.arange(1, 61), schema=names)
