@@ -158,8 +158,8 @@ def cumulative_rank_ic(days: pl.DataFrame) -> Figure:
 
 def _rows_of_features(names: list[str]) -> tuple[Figure, Axes]:
     """A row for each name, the first on top."""
-    left = max((_inches(name) for name in names), default=0.0) + 0.2
-    figure = Figure(figsize=(max(6, left + 4), 1.0 + 0.22 * max(len(names), 2)))
+    left = 1.03 * max((_inches(name) for name in names), default=0.0) + 0.25
+    figure = Figure(figsize=(max(6, left + 4.6), 1.0 + 0.22 * max(len(names), 2)))
     axes = figure.subplots()
     _margins(figure, left=left)
     axes.set_yticks(range(len(names)), names)
