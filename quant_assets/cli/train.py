@@ -133,12 +133,12 @@ def _tuned(settings: Settings) -> Settings:
 def _trained(work: Workspace, models: list[str], asked: Window, outcome: Outcome) -> pl.DataFrame:
     """What `model_runs` holds of these models at the cut-offs of the quarters asked for, the newest first; where a run failed, what was
     stored now."""
-    quarters = {window.start: key for key, window in work.quarter_windows().items()}
-    since = min(window.start for window in work.quarter_windows().values() if window.end > asked.start)
+    quarters = work.quarter_windows()
+    since = min(window.start for window in quarters.values() if window.end > asked.start)
     rows = work.lake.scan("model_runs", window=Window(since, asked.end)).filter(pl.col("model").is_in(models)).collect()
     if outcome.failed:
         stored = {partition for run in outcome.runs if run.phase.startswith("train") for partition in run.stored}
-        partition = pl.col("cutoff").replace_strict(quarters, return_dtype=pl.String)
+        partition = pl.col("cutoff").replace_strict({window.start: key for key, window in quarters.items()}, return_dtype=pl.String)
         alone = pl.col("model").str.strip_prefix(own_model(""))
         rows = rows.filter(partition.is_in(stored) | pl.concat_str(partition, pl.lit("|"), alone).is_in(stored))
     return rows.sort("cutoff", "model", descending=[True, False])

@@ -29,10 +29,9 @@ from quant_assets.models.model_files import BESIDE_FILE, BOOSTER, BOOSTER_HASH, 
 from quant_assets.models.pooled import TrainedModel
 from quant_assets.models.run_record import Measured, RunRecord, Trial
 from quant_assets.models.sent_models import SentModels
-from quant_assets.models.terms import MLFLOW_VIEW, MODEL_NAME, retrain
+from quant_assets.models.terms import EXPERIMENT, MLFLOW_VIEW, MODEL_NAME, retrain
 from quant_assets.models.tracking import FAILURES, Tracking, TrackingUnavailable, reason
 
-EXPERIMENT = "pooled_model"
 LOCAL_PAGES = "http://127.0.0.1:5000"
 LIBRARIES = ("xgboost", "scikit-learn")
 """What the trees, and the baselines beside them, are grown by."""

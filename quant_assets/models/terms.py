@@ -6,6 +6,8 @@ import math
 from quant_assets.validation.purged import EMBARGO_SESSIONS
 
 MODEL_NAME = "signal-xgboost"
+EXPERIMENT = "pooled_model"
+"""The asset that trains it, which names the experiment in MLflow."""
 PERSISTENCE, RIDGE = "baseline-persistence", "baseline-ridge"
 BASELINES = (PERSISTENCE, RIDGE)
 """What the pooled model must beat, beside the base rate: taught by the same rows at the same cut-off, scored on the same sessions."""

@@ -20,7 +20,7 @@ from quant_assets.lake import coverage
 from quant_assets.membership import inside
 from quant_assets.models import rivals
 from quant_assets.models.pooled import TrainedModel, importances, predict, train, training_rows, with_history
-from quant_assets.models.terms import LAST_MOVE, MODEL_NAME, retrain
+from quant_assets.models.terms import EXPERIMENT, LAST_MOVE, MODEL_NAME, retrain
 from quant_assets.schemas import TABLES
 from quant_assets.steps.at_once import at_once
 from quant_assets.steps.features import feature_rows, tables_of_model
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from quant_assets.models.registry import ModelRegistry
 
-ASSET = "pooled_model"
 Windows = Mapping[str, Window]
 Tracked = tuple[str, str | None, str | None]
 """A run's id in MLflow, where it is shown, None while it waits, and the version that it is registered as, None where it is not."""
@@ -96,7 +95,7 @@ def train_pooled_models(work: Workspace, windows: Windows, *, run_id: str | None
             continue
         model, beside = told
         row, runs[one.key] = keep_model(
-            work, models, model, one.tuned, name=MODEL_NAME, asset=ASSET, partition=one.key, run_id=run_id, files=beside
+            work, models, model, one.tuned, name=MODEL_NAME, asset=EXPERIMENT, partition=one.key, run_id=run_id, files=beside
         )
         rows.append(row)
         figures = {"gains": importances(model.booster), "runs": runs, "pool": one.pool}

@@ -23,9 +23,9 @@ from quant_assets.models.account_log import log_accounts
 from quant_assets.models.model_files import BOOSTER, MEMBER_FILE
 from quant_assets.models.model_listing import n_trials, registered, unregistered
 from quant_assets.models.pooled import PARAMETERS, predict
-from quant_assets.models.registry import EXPERIMENT, ModelRegistry
+from quant_assets.models.registry import ModelRegistry
 from quant_assets.models.run_record import RunRecord
-from quant_assets.models.terms import MODEL_NAME
+from quant_assets.models.terms import EXPERIMENT, MODEL_NAME
 from quant_assets.models.tracking import PARENT
 from quant_assets_tests.models.trained import ROWS, evidence_of, searched, trained
 from quant_assets_tests.small import FEATURES
